@@ -1,0 +1,148 @@
+/** A whole foreman in one terminal: simulator, daemon, one streamed chat, then what to try; it must never outlive its own Ctrl-C. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { eachLine } from './step.ts'
+
+const isOnce = process.argv.includes('--once')
+const print = (line = '') => console.log(line)
+const main = join(import.meta.dir, '../src/main.ts')
+const model = 'llama3.2:3b'
+const deadlineMs = 15_000
+
+/** The usual port when nobody has it, else any free one. */
+const portOr = (usual: number): number => {
+  try {
+    Bun.listen({ hostname: '127.0.0.1', port: usual, socket: { data() {} } }).stop(true)
+    return usual
+  } catch {
+    return 0
+  }
+}
+
+/** Settings of the surrounding shell must not change what the demo shows. */
+const cleanEnv = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FOREMAN_')))
+
+const children: Bun.Subprocess[] = []
+
+/** Starts `foreman …` and resolves with the url that its first fitting JSON line names. */
+const start = (args: readonly string[], env: Record<string, string>): Promise<string> => {
+  // Its own process group, so that Ctrl-C reaches only this script and everything stops in order.
+  const child = Bun.spawn([process.execPath, main, ...args], {
+    env: { ...cleanEnv, ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    detached: true,
+  })
+  children.push(child)
+  const said: string[] = []
+  return new Promise((resolve, reject) => {
+    const take = (line: string) => {
+      said.push(line)
+      const url = line.startsWith('{') && !line.includes('"simulating"') ? urlIn(line) : undefined
+      if (url) resolve(url)
+    }
+    void eachLine(child.stderr, take)
+    void eachLine(child.stdout, take).then(() => reject(new Error(`foreman ${args[0]} ended:\n${said.join('\n')}`)))
+  })
+}
+
+const urlIn = (line: string): string | undefined => {
+  const value: unknown = JSON.parse(line)
+  return typeof value === 'object' && value !== null && 'url' in value && typeof value.url === 'string'
+    ? value.url
+    : undefined
+}
+
+const untilReady = async (url: string) => {
+  const giveUpAt = performance.now() + deadlineMs
+  while (performance.now() < giveUpAt) {
+    const answer = await fetch(`${url}/readyz`).catch(() => null)
+    if (answer?.status === 200) return
+    await Bun.sleep(50)
+  }
+  throw new Error(`${url}/readyz was not 200 within ${deadlineMs / 1000} s`)
+}
+
+/** One streamed chat, each token printed when it comes. */
+const chat = async (url: string) => {
+  // The marker asks the simulated model for 60 tokens.
+  const content = 'Why does a queue help a laptop? [[n=60]]'
+  print(`\n> ${content}   (${model}, streamed through ${url}/api/chat)\n`)
+  const startedAt = performance.now()
+  let firstMs = 0
+  const response = await fetch(`${url}/api/chat`, {
+    method: 'POST',
+    body: JSON.stringify({ model, messages: [{ role: 'user', content }] }),
+  })
+  if (!response.ok || !response.body)
+    throw new Error(`the chat was answered ${response.status}: ${await response.text()}`)
+  let tokens = 0
+  await eachLine(response.body, (line) => {
+    const text: unknown = JSON.parse(line)?.message?.content
+    if (typeof text !== 'string' || text === '') return
+    firstMs ||= performance.now() - startedAt
+    tokens += 1
+    process.stdout.write(text)
+  })
+  if (tokens === 0) throw new Error('the chat had no tokens')
+  const lastMs = performance.now() - startedAt
+  print(
+    `\n\nfirst token after ${firstMs.toFixed(0)} ms (loading the model included), ${tokens} tokens in ${lastMs.toFixed(0)} ms`,
+  )
+}
+
+const hints = (url: string, target: string) => `
+foreman ${url}   simulated Ollama ${target}
+
+Try, in another terminal:
+  curl ${url}/healthz
+  curl ${url}/api/tags
+  curl -N ${url}/api/chat -d '{"model":"qwen3:8b","messages":[{"role":"user","content":"hello"}]}'
+  curl -N ${url}/v1/chat/completions -d '{"model":"${model}","stream":true,"messages":[{"role":"user","content":"hello"}]}'
+  curl ${url}/metrics
+  FOREMAN_URL=${url} bun src/main.ts status
+
+Point what you have at it:
+  OLLAMA_HOST=${url.replace('http://', '')} ollama run ${model}
+  Ollama clients such as go-llm: base URL ${url}
+  OpenAI clients: base URL ${url}/v1, any API key
+`
+
+const stopAll = async () => {
+  // The daemon before its target, so that it says goodbye to somebody.
+  for (const child of [...children].reverse()) {
+    child.kill('SIGTERM')
+    const forced = setTimeout(() => child.kill('SIGKILL'), 12_000)
+    await child.exited
+    clearTimeout(forced)
+  }
+}
+
+const directory = await mkdtemp(join(tmpdir(), 'foreman-demo-'))
+const interrupted = new Promise<void>((resolve) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve())
+})
+let code = 0
+try {
+  const run = async () => {
+    const target = await start(['simulate', '--json', '--addr', `127.0.0.1:${portOr(11_434)}`], {})
+    const addr = `127.0.0.1:${portOr(8080)}`
+    const url = await start(['serve'], { FOREMAN_ADDR: addr, FOREMAN_OLLAMA_URL: target, FOREMAN_DATA_DIR: directory })
+    await untilReady(url)
+    await chat(url)
+    print(hints(url, target))
+    if (isOnce) return
+    print('Ctrl-C stops both and removes their data.')
+    await interrupted
+  }
+  await Promise.race([run(), interrupted])
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  code = 1
+} finally {
+  await stopAll()
+  await rm(directory, { recursive: true, force: true })
+}
+process.exit(code)

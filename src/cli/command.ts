@@ -1,0 +1,45 @@
+/** What a command is given and what it answers; it must never touch the process, so that tests can run commands in theirs. */
+import type { Environment } from '../config.ts'
+import type { Clock } from '../domain/clock.ts'
+
+/** The exit codes of every command; `foreman --help` prints them. */
+export const exitCode = { ok: 0, no: 1, usage: 2, unreachable: 3, unauthorized: 4 } as const
+
+/** One sentence per exit code, for the help texts and the reference. */
+export const exitCodeMeanings: readonly (readonly [number, string])[] = [
+  [exitCode.ok, 'done, or the answer is yes'],
+  [exitCode.no, 'failed, or the answer is no'],
+  [exitCode.usage, 'the command line or a setting is wrong'],
+  [exitCode.unreachable, 'no foreman answered'],
+  [exitCode.unauthorized, 'foreman wants a token, or another one'],
+]
+
+/** Where text goes. `isTerminal` decides between a table for people and plain text. */
+export interface Output {
+  write(text: string): void
+  readonly isTerminal: boolean
+}
+
+export type StopSignal = 'SIGINT' | 'SIGTERM'
+
+/** Everything a command may touch of the outside world. */
+export interface Io {
+  readonly env: Environment
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+  readonly clock: Clock
+  readonly version: string
+  /** For example linux-x64. */
+  readonly platform: string
+  /** Calls `run` on each SIGINT or SIGTERM from now on, which then no longer end the process by themselves. */
+  onSignal(run: (signal: StopSignal) => void): void
+  /** Calls `run` for errors that nobody caught, which then no longer end the process. */
+  onStrayError(run: (error: unknown) => void): void
+}
+
+/** One verb: its help and its work. `run` resolves to the exit code. */
+export interface Command {
+  readonly help: string
+  run(args: readonly string[], io: Io): Promise<number>
+}

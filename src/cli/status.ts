@@ -1,0 +1,85 @@
+/** `foreman status`: what /healthz says, for people and scripts; it must never call a sleeping target a failure of foreman. */
+import { createClient, reportFailure, unexpected } from './client.ts'
+import { type Command, exitCode, type Io } from './command.ts'
+import { booleanOf, fieldOf, listOf, numberOf, textOf } from './fields.ts'
+import { readFlags } from './flags.ts'
+import { createStyle, humanSpan, renderPairs, type Style } from './table.ts'
+
+const help = `foreman status shows how a running foreman and its target are doing.
+
+Usage:  foreman status [--json]
+
+  --json    print the answer of /healthz as it came
+
+Exit codes: 0 all is well, 1 degraded (the target cannot be reached) or unhealthy, 2 usage, 3 no foreman answered.
+
+Examples:
+  foreman status
+  foreman status --json | jq .queue.queued
+  FOREMAN_URL=http://nas:8080 foreman status
+`
+
+export const statusCommand: Command = {
+  help,
+  async run(args: readonly string[], io: Io) {
+    const flags = readFlags(args, { json: { type: 'boolean' } }, { io, help })
+    if (flags.kind === 'exit') return flags.code
+    const created = createClient(io)
+    if (created.kind === 'exit') return created.code
+    const { client } = created
+    const reply = await client.request('GET', '/healthz')
+    if (reply.kind === 'failed') return reportFailure(io, reply)
+    const health = reply.json
+    if (textOf(health, 'status') === undefined) {
+      io.stderr.write(`foreman: ${unexpected(client.url, '/healthz', reply.status)}\n`)
+      return exitCode.unreachable
+    }
+    io.stdout.write(flags.values.json ? `${reply.text.trim()}\n` : render(health, client.url, io, createStyle(io)))
+    return reply.status === 200 && booleanOf(health, 'degraded') === false ? exitCode.ok : exitCode.no
+  },
+}
+
+const render = (health: unknown, url: string, io: Io, style: Style) => {
+  const isDegraded = booleanOf(health, 'degraded') ?? true
+  const status = textOf(health, 'status') ?? 'unknown'
+  return renderPairs(
+    [
+      ['foreman', `${url} ${isDegraded ? style.bad(`${status}, degraded`) : style.good(status)}`],
+      ['target', targetText(health, style)],
+      ['loaded', residentNames(health).join(', ') || 'no model'],
+      ['queue', queueText(health)],
+      ['worker', workerText(health)],
+      ['last poll', ago(fieldOf(health, 'last_poll'), io)],
+    ],
+    style,
+  )
+}
+
+const targetText = (health: unknown, style: Style) => {
+  const url = textOf(health, 'target', 'url') ?? 'unknown'
+  if (!booleanOf(health, 'target', 'reachable')) return `${url} ${style.bad('cannot be reached')}, jobs wait for it`
+  const version = textOf(health, 'target', 'version')
+  return `${url} ${style.good('reachable')}${version ? `, Ollama ${version}` : ''}`
+}
+
+const residentNames = (health: unknown) =>
+  listOf(health, 'target', 'resident').map((item) => (typeof item === 'string' ? item : (textOf(item, 'name') ?? '?')))
+
+const queueText = (health: unknown) => {
+  const age = numberOf(health, 'queue', 'oldest_age_seconds')
+  const waiting = numberOf(health, 'queue', 'queued') ?? 0
+  const running = numberOf(health, 'queue', 'working') ?? 0
+  return `${waiting} waiting${waiting > 0 && age !== undefined ? `, the oldest for ${humanSpan(age * 1000)}` : ''}; ${running} running`
+}
+
+const workerText = (health: unknown) => {
+  const state = textOf(health, 'worker', 'state') ?? 'unknown'
+  const model = textOf(health, 'worker', 'model')
+  const job = textOf(health, 'worker', 'job_id')
+  return [state, model, job].filter((part) => part !== undefined).join(' ')
+}
+
+const ago = (when: unknown, io: Io) => {
+  const at = typeof when === 'string' || typeof when === 'number' ? new Date(when).getTime() : Number.NaN
+  return Number.isNaN(at) ? 'never' : `${humanSpan(io.clock.now() - at)} ago`
+}

@@ -1,0 +1,50 @@
+/** The table of verbs: a new one is one file and one row here; nothing is imported before its verb is asked for. */
+import type { Command } from './command.ts'
+
+export interface Verb {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<Command>
+}
+
+export const verbs: readonly Verb[] = [
+  {
+    name: 'serve',
+    summary: 'run the daemon',
+    load: async () =>
+      (await import('./serve.ts')).createServeCommand(async () => {
+        const [{ startForeman }, { believablePace, startSimulator }] = await Promise.all([
+          import('../foreman.ts'),
+          import('../simulator/simulator.ts'),
+        ])
+        return { startForeman, startSimulator: () => startSimulator(believablePace) }
+      }),
+  },
+  {
+    name: 'simulate',
+    summary: 'run an Ollama that needs no GPU',
+    load: async () => {
+      const [{ createSimulateCommand }, { startSimulator }] = await Promise.all([
+        import('./simulate.ts'),
+        import('../simulator/simulator.ts'),
+      ])
+      return createSimulateCommand(startSimulator)
+    },
+  },
+  {
+    name: 'models',
+    summary: 'list installed and loaded models',
+    load: async () => (await import('./models.ts')).modelsCommand,
+  },
+  {
+    name: 'status',
+    summary: 'show target, queue and worker',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  {
+    name: 'healthcheck',
+    summary: 'exit 0 when alive, 1 when not',
+    load: async () => (await import('./healthcheck.ts')).healthcheckCommand,
+  },
+  { name: 'version', summary: 'print the version', load: async () => (await import('./version.ts')).versionCommand },
+]

@@ -1,0 +1,31 @@
+/** What the engine tells the outside about itself: the one seam that logs and metrics hang on; nothing here acts. */
+import type { Failure } from './failure.ts'
+import type { JobKind } from './job.ts'
+import type { Outcome } from './outcome.ts'
+
+type JobFields = { readonly jobId: string; readonly kind: JobKind; readonly model: string; readonly attempt: number }
+
+export type EngineEvent =
+  | ({ readonly event: 'job_submitted' } & Omit<JobFields, 'attempt'> & { readonly endpoint: string })
+  | ({ readonly event: 'job_loading' } & JobFields)
+  | ({ readonly event: 'job_working' } & JobFields & { readonly queueMs: number })
+  | ({ readonly event: 'job_done' } & JobFields & { readonly elapsedMs: number })
+  | ({ readonly event: 'job_failed' } & JobFields & { readonly failure: Failure })
+  | ({ readonly event: 'job_cancelled' } & JobFields)
+  | ({ readonly event: 'job_requeued' } & JobFields & {
+        readonly outcome: Outcome['kind']
+        readonly deferred: boolean
+        readonly retryInMs: number
+      })
+  | { readonly event: 'settle_retried'; readonly jobId: string; readonly error: unknown }
+  | { readonly event: 'loop_failed'; readonly loop: string; readonly error: unknown }
+  | { readonly event: 'recovered'; readonly requeued: number; readonly abandoned: number; readonly exhausted: number }
+  | { readonly event: 'target_unreachable'; readonly message: string }
+  | { readonly event: 'target_reached'; readonly version: string | null }
+  | { readonly event: 'poll_failed'; readonly message: string }
+  | { readonly event: 'embedder_warmed'; readonly model: string }
+  | { readonly event: 'embedder_failed'; readonly model: string; readonly message: string }
+  | { readonly event: 'two_slots_missing'; readonly message: string }
+  | { readonly event: 'swept'; readonly deleted: number }
+
+export type Emit = (event: EngineEvent) => void

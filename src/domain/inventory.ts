@@ -1,0 +1,56 @@
+/** What the target has installed and what it holds in memory, as its last answers said; it must never ask by itself. */
+import { canonicalName } from './model-name.ts'
+
+export interface InstalledModel {
+  /** As /api/tags prints it. */
+  readonly name: string
+  /** The model runs elsewhere (a stub): nothing is loaded here. */
+  readonly remote: boolean
+}
+
+/** Installed models by canonical name. */
+export type Inventory = ReadonlyMap<string, InstalledModel>
+
+export interface ResidentModel {
+  readonly name: string
+  readonly canonical: string
+  readonly contextLength: number | null
+  /** RFC 3339, as the target prints it. */
+  readonly expiresAt: string | null
+}
+
+const modelsOf = (body: unknown): Record<string, unknown>[] | null => {
+  if (typeof body !== 'object' || body === null || !('models' in body)) return null
+  // Go encodes an empty list as null on some versions.
+  if (body.models === null) return []
+  if (!Array.isArray(body.models)) return null
+  return body.models.filter((m: unknown): m is Record<string, unknown> => typeof m === 'object' && m !== null)
+}
+
+/** Reads an answer of /api/tags, or null when it is none. */
+export const inventoryFrom = (tags: unknown): Inventory | null => {
+  const models = modelsOf(tags)
+  if (models === null) return null
+  const inventory = new Map<string, InstalledModel>()
+  for (const model of models) {
+    const name = typeof model['name'] === 'string' ? model['name'] : ''
+    const canonical = canonicalName(name)
+    if (canonical !== null)
+      inventory.set(canonical, { name, remote: Boolean(model['remote_host'] || model['remote_model']) })
+  }
+  return inventory
+}
+
+/** Reads an answer of /api/ps, or null when it is none. */
+export const residentsFrom = (ps: unknown): ResidentModel[] | null => {
+  const models = modelsOf(ps)
+  if (models === null) return null
+  return models.flatMap((model) => {
+    const name = typeof model['name'] === 'string' ? model['name'] : ''
+    const canonical = canonicalName(name)
+    if (canonical === null) return []
+    const contextLength = typeof model['context_length'] === 'number' ? model['context_length'] : null
+    const expiresAt = typeof model['expires_at'] === 'string' ? model['expires_at'] : null
+    return [{ name, canonical, contextLength, expiresAt }]
+  })
+}

@@ -1,0 +1,62 @@
+/** What a job is and which way it may go; the database carries the same table and a test keeps the two equal. */
+
+/** sync: a client waits on an open connection. async: somebody asks later, or is told by webhook. */
+export type JobKind = 'sync' | 'async'
+
+export const jobStates = ['queued', 'loading', 'working', 'done', 'failed', 'cancelled'] as const
+export type JobState = (typeof jobStates)[number]
+
+/** Every edge a job may take (ADR 0001). Anything else is a bug, and the database refuses it too. */
+export const transitions = {
+  queued: ['loading', 'failed', 'cancelled'],
+  loading: ['working', 'queued', 'failed', 'cancelled'],
+  working: ['done', 'queued', 'failed', 'cancelled'],
+  done: [],
+  failed: [],
+  cancelled: [],
+} as const satisfies Record<JobState, readonly JobState[]>
+
+/** Final states are never left. */
+export const isFinal = (state: JobState): boolean => transitions[state].length === 0
+
+/** A job as somebody submits it. */
+export interface NewJob {
+  /** ULID. */
+  readonly id: string
+  readonly kind: JobKind
+  /** Path and query, as sent: `/api/chat`. */
+  readonly endpoint: string
+  /** The model as the caller wrote it. */
+  readonly model: string
+  readonly residencyKey: string
+  readonly maxAttempts: number
+  /** Async only; a sync body stays in memory and dies with its client. */
+  readonly request: Uint8Array | null
+  readonly webhookUrl: string | null
+}
+
+/** A job on the worker: what a guarded update needs to name it and this attempt of it. */
+export interface ActiveJob {
+  readonly seq: number
+  readonly id: string
+  readonly kind: JobKind
+  readonly endpoint: string
+  readonly model: string
+  readonly residencyKey: string
+  readonly state: 'loading' | 'working'
+  /** 1 on the first attempt. */
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly deferrals: number
+  /** Wall milliseconds. */
+  readonly createdAt: number
+}
+
+/** What the target counted. Null where it said nothing. */
+export interface Usage {
+  readonly promptTokens: number | null
+  readonly completionTokens: number | null
+  readonly totalDurationMs: number | null
+}
+
+export const noUsage: Usage = { promptTokens: null, completionTokens: null, totalDurationMs: null }

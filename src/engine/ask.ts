@@ -1,0 +1,53 @@
+/** Small questions to the target that foreman asks for itself, each bounded in time; the answer or why there is none. */
+import { errorText } from '../domain/refusal.ts'
+import { concat } from '../domain/stream-watch.ts'
+import { PROBE_TIMEOUT_MS } from './liveness.ts'
+import type { ReplyBody, SendTarget } from './ports.ts'
+
+export type Asked =
+  | { readonly kind: 'answered'; readonly json: unknown; readonly body: Uint8Array }
+  | { readonly kind: 'failed'; readonly message: string }
+
+const wholeBody = async (body: ReplyBody): Promise<Uint8Array | string> => {
+  if (body.complete !== null) return body.complete
+  const pieces: Uint8Array[] = []
+  for (;;) {
+    const read = await body.read()
+    if (read.kind === 'chunk') pieces.push(read.bytes)
+    else if (read.kind === 'end') return concat(pieces)
+    else return read.kind === 'broken' ? read.message : 'the question was given up'
+  }
+}
+
+const failed = (message: string): Asked => ({ kind: 'failed', message })
+
+const parsed = (body: Uint8Array): Asked => {
+  try {
+    return { kind: 'answered', json: JSON.parse(new TextDecoder().decode(body)), body }
+  } catch (error) {
+    if (error instanceof SyntaxError) return failed('the target did not answer with JSON')
+    throw error
+  }
+}
+
+/** Asks on a fresh connection, so that a half-open socket of the pool cannot answer for the target. */
+export const askTarget = async (
+  target: SendTarget,
+  path: string,
+  body?: string,
+  headTimeoutMs = PROBE_TIMEOUT_MS,
+): Promise<Asked> => {
+  const request = {
+    method: body === undefined ? 'GET' : 'POST',
+    path,
+    headers: body === undefined ? [] : ([['Content-Type', 'application/json']] as const),
+    body: body === undefined ? null : new TextEncoder().encode(body),
+  }
+  const reply = await target.send(request, { reuse: false, headTimeoutMs, connectTimeoutMs: PROBE_TIMEOUT_MS })
+  if (reply.kind === 'aborted') return failed('the question was given up')
+  if (reply.kind !== 'answered') return failed(reply.message)
+  const whole = await wholeBody(reply.body)
+  if (typeof whole === 'string') return failed(whole)
+  if (reply.status !== 200) return failed(errorText(whole) ?? `${path} answered ${reply.status}`)
+  return parsed(whole)
+}

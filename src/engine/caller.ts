@@ -1,0 +1,66 @@
+/** Who gets a job's answer: the client of an open request, or whoever collects for an async job; the worker sees no difference. */
+import type { Call } from '../domain/call.ts'
+import type { Failure } from '../domain/failure.ts'
+import type { Answer, Outcome } from '../domain/outcome.ts'
+
+/** A named result that is stored with the job's last transition. */
+export interface CallerArtifact {
+  readonly name: string
+  readonly contentType: string
+  readonly body: Uint8Array
+}
+
+export interface Caller {
+  readonly call: Call
+  /** Path and query for the target. */
+  readonly path: string
+  /** End-to-end request headers. */
+  readonly headers: readonly (readonly [string, string])[]
+  readonly body: Uint8Array
+  /** Monotonic milliseconds of its arrival. */
+  readonly arrivedAtMs: number
+  /** Fires when nobody waits any more. */
+  readonly left: AbortSignal
+  /** True once a byte has gone out: from then on nothing can be tried again. */
+  readonly committed: boolean
+  /** Wall milliseconds until which the caller waits for a busy target, counted from the first such outcome; null = for ever. */
+  patienceUntil(now: number, outcome: Outcome): number | null
+  /** `queueMs` is how long the job waited before its work began. */
+  working(queueMs: number): void
+  /** The head of a streamed answer; its first bytes follow at once. */
+  begin(status: number, headers: Answer['headers']): void
+  /** A promise means: the caller is slow, wait for it. */
+  write(bytes: Uint8Array): void | Promise<void>
+  end(): void
+  /** A whole answer in one piece. */
+  answer(answer: Answer): void
+  /** The end without success. `answer` is the target's own; `told` means that the stream itself already said so. */
+  fail(failure: Failure, answer: Answer | null, told: boolean): void
+  /** Runs `cleanup` once the caller has its answer, its failure, or is gone. */
+  onFinished(cleanup: () => void): void
+  /** What is kept of a finished answer. */
+  artifacts(): readonly CallerArtifact[]
+}
+
+/** The callers of all sync jobs that are not finished, in the order they came. */
+export interface Callers {
+  add(jobId: string, caller: Caller): void
+  get(jobId: string): Caller | undefined
+  remove(jobId: string): void
+  entries(): IterableIterator<[string, Caller]>
+  readonly size: number
+}
+
+/** An empty register of callers. */
+export const createCallers = (): Callers => {
+  const callers = new Map<string, Caller>()
+  return {
+    add: (jobId, caller) => void callers.set(jobId, caller),
+    get: (jobId) => callers.get(jobId),
+    remove: (jobId) => void callers.delete(jobId),
+    entries: () => callers.entries(),
+    get size() {
+      return callers.size
+    },
+  }
+}

@@ -1,0 +1,47 @@
+/** The caller of an async job: nobody waits, so it collects the answer and keeps it as the artifact `completion`. */
+import { assembleNative } from '../domain/assemble.ts'
+import { readCall } from '../domain/call.ts'
+import { matchRoute } from '../domain/routes.ts'
+import { concat } from '../domain/stream-watch.ts'
+import type { Caller, CallerArtifact } from './caller.ts'
+
+const JSON_TYPE = 'application/json'
+const headers = [['Content-Type', JSON_TYPE]] as const
+
+/** A collector for a stored request, or undefined when the request is not one that can run. */
+export const createCollector = (
+  endpoint: string,
+  body: Uint8Array,
+  left: AbortSignal,
+  arrivedAtMs: number,
+): Caller | undefined => {
+  const matched = matchRoute('POST', endpoint)
+  const read = matched.kind === 'route' ? readCall(matched.route, body, JSON_TYPE) : null
+  if (read?.kind !== 'call') return undefined
+  let pieces: Uint8Array[] = []
+  return {
+    call: read.call,
+    path: endpoint,
+    headers,
+    body,
+    left,
+    arrivedAtMs,
+    // Nobody has seen a byte: another attempt starts afresh.
+    committed: false,
+    patienceUntil: () => null,
+    onFinished: () => undefined,
+    working() {
+      pieces = []
+    },
+    begin: () => undefined,
+    write: (bytes) => void pieces.push(bytes.slice()),
+    end: () => undefined,
+    answer: ({ body: whole }) => void pieces.push(whole),
+    fail: () => undefined,
+    artifacts(): readonly CallerArtifact[] {
+      const whole = assembleNative(new TextDecoder().decode(concat(pieces)).split('\n'))
+      if (whole === null) return []
+      return [{ name: 'completion', contentType: JSON_TYPE, body: new TextEncoder().encode(JSON.stringify(whole)) }]
+    },
+  }
+}

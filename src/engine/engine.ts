@@ -1,0 +1,160 @@
+/** The engine: worker, intake, poller, janitor and embedder around one target and one queue, started and stopped as one. */
+import type { Clock, Random } from '../domain/clock.ts'
+import type { Emit } from '../domain/engine-event.ts'
+import type { ActiveJob } from '../domain/job.ts'
+import type { KeepAlivePolicy } from '../domain/keep-alive.ts'
+import { askTarget } from './ask.ts'
+import { type Caller, type Callers, createCallers } from './caller.ts'
+import { createCollector } from './collector.ts'
+import { createEmbedder } from './embedder.ts'
+import { createIntake, type Intake } from './intake.ts'
+import { createJanitor, type JanitorDeps } from './janitor.ts'
+import { createPoller, type Poller } from './poller.ts'
+import type { EngineQueue, SendTarget } from './ports.ts'
+import { createTargetState, type TargetState } from './target-state.ts'
+import { createWorker, type Worker } from './worker.ts'
+
+export interface EngineConfig {
+  readonly pollIntervalMs: number
+  readonly keepAlive: KeepAlivePolicy
+  readonly embedModel: string | null
+  readonly maxAttempts: number
+  readonly maxWaitMs: number
+  readonly unreachableDeadlineMs: number
+  readonly jobTimeoutMs: number
+  readonly jobTtlMs: number
+}
+
+/** The queue with what only the engine's start and the async jobs need. */
+export interface StoredQueue extends EngineQueue {
+  recover(now: number): { requeued: number; abandoned: number; exhausted: number }
+  requestBody(seq: number): Uint8Array | null
+}
+
+export interface EngineDeps {
+  readonly config: EngineConfig
+  readonly queue: StoredQueue
+  readonly sweep: JanitorDeps['sweep']
+  readonly target: SendTarget
+  readonly clock: Clock
+  readonly random: Random
+  readonly emit: Emit
+}
+
+export interface Engine {
+  readonly worker: Worker
+  readonly state: TargetState
+  readonly intake: Intake
+  readonly poller: Poller
+  readonly callers: Callers
+  /** True when the target answers on a fresh connection. */
+  readonly probe: () => Promise<boolean>
+  /** Wall milliseconds of the last tick of the event loop's own timer. */
+  lastTickAt(): number
+  /** Whether the last write to the database was taken. */
+  isWritable(): boolean
+  recover(): void
+  start(): void
+  stop(graceMs: number): Promise<void>
+}
+
+const TICK_MS = 1_000
+
+/** Puts the loops together; nothing runs before `start`. */
+export const createEngine = (deps: EngineDeps): Engine => {
+  const { config, queue, target, clock, random } = deps
+  let writable = true
+  let tickedAt = clock.now()
+  let cancelTick = () => {}
+  const emit: Emit = (event) => {
+    if (event.event === 'settle_retried' || (event.event === 'loop_failed' && event.loop !== 'poller')) writable = false
+    else if (event.event === 'job_submitted' || event.event === 'job_done') writable = true
+    deps.emit(event)
+  }
+  const state = createTargetState(emit)
+  const callers = createCallers()
+  const probe = async () => (await askTarget(target, '/api/version')).kind === 'answered'
+
+  const callerOf = (job: ActiveJob): Caller | undefined => {
+    if (job.kind === 'sync') return callers.get(job.id)
+    const body = queue.requestBody(job.seq)
+    const nobody = new AbortController().signal
+    return body === null ? undefined : createCollector(job.endpoint, body, nobody, clock.monotonicMs())
+  }
+
+  const worker = createWorker({
+    queue,
+    target,
+    state,
+    callerOf,
+    release: callers.remove,
+    probe,
+    clock,
+    random,
+    emit,
+    keepAlive: config.keepAlive,
+    maxWaitMs: config.maxWaitMs,
+    jobTimeoutMs: config.jobTimeoutMs,
+  })
+  const isBusy = () => worker.view.jobId !== null
+  const embedder = createEmbedder({ target, emit, embedModel: config.embedModel })
+  const poller = createPoller({
+    target,
+    state,
+    clock,
+    emit,
+    pollIntervalMs: config.pollIntervalMs,
+    isBusy,
+    isAwaited: () => callers.size > 0,
+    onPolled: embedder.observe,
+  })
+  const intake = createIntake({
+    queue,
+    callers,
+    worker,
+    state,
+    clock,
+    emit,
+    maxAttempts: config.maxAttempts,
+    unreachableDeadlineMs: config.unreachableDeadlineMs,
+  })
+  const janitor = createJanitor({ sweep: deps.sweep, clock, emit, jobTtlMs: config.jobTtlMs, isBusy })
+  const unsubscribe = state.onReachability((reachable) => {
+    if (reachable) void embedder.warm()
+    else if (callers.size > 0) poller.hurry()
+  })
+  const tick = () => {
+    tickedAt = clock.now()
+    cancelTick = clock.after(TICK_MS, tick)
+  }
+
+  return {
+    worker,
+    state,
+    intake,
+    poller,
+    callers,
+    probe,
+    lastTickAt: () => tickedAt,
+    isWritable: () => writable,
+    recover() {
+      const recovered = queue.recover(clock.now())
+      emit({ event: 'recovered', ...recovered })
+    },
+    start() {
+      tick()
+      worker.start()
+      poller.start()
+      janitor.start()
+      // The first poll says whether the target is there at all.
+      void poller.poll().then(() => (state.view.reachable ? embedder.warm() : undefined))
+    },
+    async stop(graceMs) {
+      unsubscribe()
+      await intake.close()
+      await Promise.all([worker.stop(graceMs), poller.stop(), janitor.stop()])
+      intake.stop()
+      cancelTick()
+    },
+  }
+}

@@ -1,0 +1,41 @@
+/** The load in progress, if any: it belongs to foreman and not to a client, so that one who leaves does not end it for others. */
+import type { Outcome } from '../domain/outcome.ts'
+
+/** Null: loaded, or for the request itself to find out. */
+export type Loaded = Outcome | null
+
+export interface Loader {
+  /** The residency key being loaded now. */
+  readonly loadingKey: string | null
+  /** Joins the load of `key` in progress, or ends any other and starts this one. */
+  ensure(key: string, start: (signal: AbortSignal) => Promise<Loaded>): Promise<Loaded>
+  /** Ends the load in progress: nobody waits for it. */
+  abort(): void
+}
+
+/** A loader with nothing in progress. */
+export const createLoader = (): Loader => {
+  let current: { key: string; controller: AbortController; loaded: Promise<Loaded> } | null = null
+  const abort = () => {
+    current?.controller.abort()
+    current = null
+  }
+  return {
+    get loadingKey() {
+      return current?.key ?? null
+    },
+    ensure(key, start) {
+      if (current?.key === key) return current.loaded
+      abort()
+      const controller = new AbortController()
+      const mine = { key, controller, loaded: start(controller.signal) }
+      current = mine
+      const finished = () => {
+        if (current === mine) current = null
+      }
+      mine.loaded.then(finished, finished)
+      return mine.loaded
+    },
+    abort,
+  }
+}

@@ -1,0 +1,145 @@
+/** Asks the target what it has and what it holds, and notices its return; a failed poll keeps the last knowledge. */
+import type { Clock } from '../domain/clock.ts'
+import type { Emit } from '../domain/engine-event.ts'
+import { type Inventory, inventoryFrom, type ResidentModel, residentsFrom } from '../domain/inventory.ts'
+import { modelOfKey } from '../domain/residency.ts'
+import { askTarget } from './ask.ts'
+import { createNudge } from './nudge.ts'
+import type { SendTarget } from './ports.ts'
+import type { TargetState } from './target-state.ts'
+
+export interface PollerDeps {
+  readonly target: SendTarget
+  readonly state: TargetState
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly pollIntervalMs: number
+  /** A job is on the worker: its own watch decides whether the target lives, not a poll. */
+  readonly isBusy: () => boolean
+  /** A client waits: an unreachable target is asked more often. */
+  readonly isAwaited: () => boolean
+  /** Called after every good poll. */
+  readonly onPolled: (residents: readonly ResidentModel[]) => void
+}
+
+export interface Poller {
+  /** Resolves after a poll that began after this call; callers at the same time share one. */
+  poll(): Promise<void>
+  /** Somebody began to wait for an unreachable target: ask sooner. */
+  hurry(): void
+  start(): void
+  stop(): Promise<void>
+}
+
+// While a client waits for a sleeping target: 1, 2, 4 … s, so that a restart of Ollama costs it seconds, not a poll interval.
+const RETURN_PROBE_FIRST_MS = 1_000
+
+interface Polled {
+  inventory: Inventory
+  tagsBody: Uint8Array
+  residents: ResidentModel[]
+  version: string | null
+}
+
+const versionOf = (body: unknown): string | null =>
+  typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : null
+
+/** The poller of one target. */
+export const createPoller = (deps: PollerDeps): Poller => {
+  const { target, state, clock, emit } = deps
+  const nudge = createNudge(clock.after)
+  let waiters: (() => void)[] = []
+  let running = false
+  let looping: Promise<void> = Promise.resolve()
+  let failuresInARow = 0
+
+  const askAll = async (): Promise<Polled | string> => {
+    const tags = await askTarget(target, '/api/tags')
+    if (tags.kind === 'failed') return tags.message
+    const inventory = inventoryFrom(tags.json)
+    if (inventory === null) return 'the answer of /api/tags is not a list of models'
+    const ps = await askTarget(target, '/api/ps')
+    if (ps.kind === 'failed') return ps.message
+    // The version changes only when the target was restarted.
+    const known = state.view.reachable ? state.view.version : null
+    const version = known === null ? await askTarget(target, '/api/version') : null
+    return {
+      inventory,
+      tagsBody: tags.body,
+      residents: residentsFrom(ps.json) ?? [],
+      version: version?.kind === 'answered' ? versionOf(version.json) : known,
+    }
+  }
+
+  const pollOnce = async () => {
+    const idleBefore = !deps.isBusy()
+    const keyBefore = state.residentKey
+    const polled = await askAll()
+    if (typeof polled === 'string') {
+      if (deps.isAwaited()) failuresInARow++
+      if (!state.view.degraded) emit({ event: 'poll_failed', message: polled })
+      state.update({ degraded: true })
+      if (!deps.isBusy()) state.unreached(polled)
+      return
+    }
+    failuresInARow = 0
+    state.update({ ...polled, degraded: false, lastPollAt: clock.now() })
+    state.reached()
+    // Only what nothing touched while we asked can be believed to be gone.
+    const untouched = idleBefore && !deps.isBusy() && keyBefore !== null && keyBefore === state.residentKey
+    if (untouched && !polled.residents.some(({ canonical }) => canonical === modelOfKey(keyBefore)))
+      state.setResident(null)
+    deps.onPolled(polled.residents)
+  }
+
+  const pauseMs = (): number => {
+    if (state.view.reachable || !deps.isAwaited()) return deps.pollIntervalMs
+    return Math.min(deps.pollIntervalMs, RETURN_PROBE_FIRST_MS * 2 ** Math.min(Math.max(0, failuresInARow - 1), 10))
+  }
+
+  /** Sleeps until the next poll is due; a nudge makes it look again at how long that is. */
+  const rest = async (since: number) => {
+    for (;;) {
+      const leftMs = since + pauseMs() - clock.monotonicMs()
+      if (!running || waiters.length > 0 || leftMs <= 0) return
+      await nudge.wait(leftMs)
+    }
+  }
+
+  const loop = async () => {
+    while (running) {
+      const served = waiters
+      waiters = []
+      try {
+        await pollOnce()
+      } catch (error) {
+        emit({ event: 'loop_failed', loop: 'poller', error })
+      }
+      for (const resolve of served) resolve()
+      await rest(clock.monotonicMs())
+    }
+    for (const resolve of waiters) resolve()
+  }
+
+  return {
+    poll: () =>
+      new Promise((resolve) => {
+        if (!running) return resolve()
+        waiters.push(resolve)
+        nudge.raise()
+      }),
+    hurry() {
+      failuresInARow = 0
+      nudge.raise()
+    },
+    start() {
+      running = true
+      looping = loop()
+    },
+    async stop() {
+      running = false
+      nudge.raise()
+      await looping
+    },
+  }
+}

@@ -1,0 +1,53 @@
+/** What the engine needs of the target and the store, as it wants to see them; the adapters happen to fit. */
+
+import type { Failure } from '../domain/failure.ts'
+import type { ActiveJob, NewJob } from '../domain/job.ts'
+import type { Verdict } from '../domain/outcome.ts'
+import type { CallerArtifact } from './caller.ts'
+
+type HeaderPairs = readonly (readonly [string, string])[]
+
+export type BodyRead =
+  | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'broken'; readonly code: string; readonly message: string }
+  | { readonly kind: 'aborted' }
+
+export interface ReplyBody {
+  readonly complete: Uint8Array | null
+  read(): Promise<BodyRead>
+  cancel(): void
+}
+
+export type Reply =
+  | { readonly kind: 'answered'; readonly status: number; readonly headers: HeaderPairs; readonly body: ReplyBody }
+  | { readonly kind: 'unreached'; readonly code: string; readonly message: string }
+  | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly reused: boolean }
+  | { readonly kind: 'aborted' }
+
+export interface SendTarget {
+  send(
+    request: { method: string; path: string; headers: HeaderPairs; body: Uint8Array | null },
+    options: { signal?: AbortSignal; reuse: boolean; headTimeoutMs?: number; connectTimeoutMs?: number },
+  ): Promise<Reply>
+}
+
+/** The part of the queue that the worker and the intake use. */
+export interface EngineQueue {
+  submit(
+    job: NewJob,
+    now: number,
+  ): Promise<{ readonly kind: 'accepted'; readonly seq: number } | { readonly kind: 'full' }>
+  claim(query: {
+    now: number
+    loadedKey: string | null
+    preferredKey: string | null
+    agedBefore: number | null
+  }): Promise<
+    { readonly kind: 'job'; readonly job: ActiveJob } | { readonly kind: 'idle'; readonly nextDueAt: number | null }
+  >
+  advance(job: ActiveJob, now: number): Promise<boolean>
+  settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly CallerArtifact[]): Promise<boolean>
+  withdraw(id: string, reason: 'cancelled' | Failure, now: number): Promise<boolean>
+  hasReady(residencyKey: string): boolean
+}

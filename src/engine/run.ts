@@ -1,0 +1,99 @@
+/** One attempt from claim to outcome: load if needed, then work, under the eyes of liveness and the clock. */
+import type { Clock } from '../domain/clock.ts'
+import type { Emit } from '../domain/engine-event.ts'
+import type { ActiveJob } from '../domain/job.ts'
+import { isZeroKeepAlive, type KeepAlivePolicy, keepAliveFor } from '../domain/keep-alive.ts'
+import type { Outcome } from '../domain/outcome.ts'
+import { load, type Stopper, work } from './attempt.ts'
+import type { Caller } from './caller.ts'
+import { createLiveness } from './liveness.ts'
+import type { Loader } from './loader.ts'
+import type { EngineQueue, SendTarget } from './ports.ts'
+import type { TargetState } from './target-state.ts'
+
+export interface RunDeps {
+  readonly queue: EngineQueue
+  readonly target: SendTarget
+  readonly state: TargetState
+  readonly loader: Loader
+  /** True when the target answers on a fresh connection. */
+  readonly probe: () => Promise<boolean>
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly keepAlive: KeepAlivePolicy
+  readonly jobTimeoutMs: number
+}
+
+/** The job on the worker. */
+export interface Slot {
+  readonly job: ActiveJob
+  readonly stopper: Stopper
+  phase: 'loading' | 'working'
+}
+
+const fieldsOf = ({ id, kind, model, attempt }: ActiveJob) => ({ jobId: id, kind, model, attempt })
+
+const loadModel = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Outcome | null> => {
+  const { queue, target, state, loader } = deps
+  const { job, stopper } = slot
+  const policy = keepAliveFor(deps.keepAlive, caller.call.canonicalModel)?.json ?? null
+  const loading = loader.ensure(job.residencyKey, (signal) => load(target, caller.call, signal, policy))
+  const stopped = new Promise<'stopped'>((resolve) =>
+    stopper.signal.addEventListener('abort', () => resolve('stopped'), { once: true }),
+  )
+  const first = await Promise.race([loading, stopped])
+  if (first !== 'stopped') {
+    if (first === null) state.setResident(job.residencyKey)
+    return first
+  }
+  const why = stopper.why ?? { kind: 'left' }
+  // Others wait for the same load: it goes on, and the next of them joins it.
+  if (why.kind !== 'left' || !queue.hasReady(job.residencyKey)) loader.abort()
+  return why
+}
+
+const startWork = async (deps: RunDeps, slot: Slot): Promise<boolean> => {
+  if (slot.phase === 'working') return true
+  slot.phase = 'working'
+  return deps.queue.advance(slot.job, deps.clock.now())
+}
+
+/** What the end of the work says about what is loaded now. */
+const noteResidency = ({ state }: RunDeps, caller: Caller, outcome: Outcome) => {
+  if (outcome.kind === 'done' && isZeroKeepAlive(caller.call.keepAlive)) state.forget(caller.call.canonicalModel)
+  // A runner that crashed is gone, and one that ran out of memory took all others with it.
+  if (outcome.kind === 'broken') state.setResident(null)
+}
+
+/** Runs one claimed job. Whatever happens comes back as an outcome. */
+export const runJob = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Outcome> => {
+  const { clock, emit } = deps
+  const { job, stopper } = slot
+  const timeout = () => clock.after(deps.jobTimeoutMs, () => stopper.stop({ kind: 'timeout' }))
+  const leave = () => stopper.stop({ kind: 'left' })
+  const liveness = createLiveness({ probe: deps.probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
+  caller.left.addEventListener('abort', leave, { once: true })
+  let cancelTimeout = timeout()
+  try {
+    if (caller.left.aborted) return { kind: 'left' }
+    if (slot.phase === 'loading' && !caller.call.cloud) {
+      emit({ event: 'job_loading', ...fieldsOf(job) })
+      const failed = await loadModel(deps, slot, caller)
+      if (failed !== null) return failed
+      cancelTimeout()
+      cancelTimeout = timeout()
+    }
+    if (!(await startWork(deps, slot))) return stopper.why ?? { kind: 'left' }
+    if (stopper.why !== null) return stopper.why
+    const queueMs = Math.max(0, clock.now() - job.createdAt)
+    emit({ event: 'job_working', ...fieldsOf(job), queueMs })
+    caller.working(queueMs)
+    const outcome = await work({ target: deps.target, caller, stopper, saw: liveness.saw })
+    noteResidency(deps, caller, outcome)
+    return outcome
+  } finally {
+    liveness.stop()
+    cancelTimeout()
+    caller.left.removeEventListener('abort', leave)
+  }
+}

@@ -1,0 +1,180 @@
+/** The one worker: claim, run, settle, one job at a time; a job may fail, this loop may not. */
+import { backoffMs } from '../domain/backoff.ts'
+import type { Random } from '../domain/clock.ts'
+import { failure } from '../domain/failure.ts'
+import type { ActiveJob } from '../domain/job.ts'
+import { decide, type Outcome, type Verdict } from '../domain/outcome.ts'
+import { createStopper } from './attempt.ts'
+import type { Caller } from './caller.ts'
+import { createLoader } from './loader.ts'
+import { createNudge } from './nudge.ts'
+import { type RunDeps, runJob, type Slot } from './run.ts'
+
+export interface WorkerDeps extends Omit<RunDeps, 'loader'> {
+  /** The caller of a claimed job; undefined when nobody is left to answer. */
+  readonly callerOf: (job: ActiveJob) => Caller | undefined
+  /** The job's caller is done with. */
+  readonly release: (jobId: string) => void
+  readonly random: Random
+  /** 0 = no age bound. */
+  readonly maxWaitMs: number
+}
+
+export interface WorkerView {
+  readonly state: 'idle' | 'parked' | 'loading' | 'working' | 'stopped'
+  readonly jobId: string | null
+  readonly model: string | null
+}
+
+export interface Worker {
+  /** There may be something to do. */
+  nudge(): void
+  /** Ends the job if it is the one on the worker; false when it is not. */
+  interrupt(jobId: string, why: Outcome): boolean
+  readonly view: WorkerView
+  start(): void
+  /** Claims nothing more; lets the running job finish within `graceMs`, then puts it back. */
+  stop(graceMs: number): Promise<void>
+}
+
+// A loop that failed (a full disk, a bug) tries again after this long; it must not spin.
+const LOOP_PAUSE_MS = 1_000
+
+/** Builds the worker; nothing runs before `start`. */
+export const createWorker = (given: WorkerDeps): Worker => {
+  const deps = { ...given, loader: createLoader() }
+  const { queue, state, clock, emit, random, loader } = deps
+  const nudge = createNudge(clock.after)
+  let slot: Slot | null = null
+  let phase: 'running' | 'stopping' | 'stopped' = 'stopped'
+  let looping: Promise<void> = Promise.resolve()
+
+  const announce = (job: ActiveJob, verdict: Verdict, outcome: Outcome) => {
+    const fields = { jobId: job.id, kind: job.kind, model: job.model, attempt: job.attempt }
+    const now = clock.now()
+    switch (verdict.to) {
+      case 'done':
+        return emit({ event: 'job_done', ...fields, elapsedMs: now - job.createdAt })
+      case 'failed':
+        return emit({ event: 'job_failed', ...fields, failure: verdict.failure })
+      case 'cancelled':
+        return emit({ event: 'job_cancelled', ...fields })
+      case 'queued': {
+        const retryInMs = Math.max(0, (verdict.notBefore ?? now) - now)
+        return emit({ event: 'job_requeued', ...fields, outcome: outcome.kind, deferred: verdict.deferred, retryInMs })
+      }
+      default:
+        return verdict satisfies never
+    }
+  }
+
+  /** The work happened once; saying so is retried until the database takes it. */
+  const acknowledge = async (job: ActiveJob, verdict: Verdict, caller: Caller | undefined): Promise<void> => {
+    const artifacts = verdict.to === 'done' ? (caller?.artifacts() ?? []) : []
+    for (let tries = 1; ; tries++) {
+      try {
+        await queue.settle(job, verdict, clock.now(), artifacts)
+        return
+      } catch (error) {
+        emit({ event: 'settle_retried', jobId: job.id, error })
+        await new Promise<void>((resolve) => void clock.after(backoffMs(tries, random()), resolve))
+      }
+    }
+  }
+
+  const verdictOf = (job: ActiveJob, caller: Caller, outcome: Outcome): Verdict => {
+    const now = clock.now()
+    const { committed } = caller
+    return decide(outcome, { job, committed, now, chance: random(), patienceUntil: caller.patienceUntil(now, outcome) })
+  }
+
+  /** Runs one job and tells its caller; what is left to do is the settle. */
+  const runOne = async (job: ActiveJob): Promise<() => Promise<void>> => {
+    const caller = deps.callerOf(job)
+    if (caller === undefined) return () => acknowledge(job, { to: 'cancelled' }, undefined)
+    const mine: Slot = { job, stopper: createStopper(), phase: job.state }
+    slot = mine
+    const outcome = await runJob(deps, mine, caller)
+    slot = null
+    const verdict = verdictOf(job, caller, outcome)
+    announce(job, verdict, outcome)
+    if (verdict.to === 'failed') caller.fail(verdict.failure, verdict.answer, verdict.told)
+    if (verdict.to !== 'queued') deps.release(job.id)
+    if (outcome.kind === 'unreached') state.unreached(outcome.message)
+    if (outcome.kind === 'lost') state.unreached(failure('target_lost').message)
+    return () => acknowledge(job, verdict, caller)
+  }
+
+  const claim = () => {
+    const now = clock.now()
+    const agedBefore = deps.maxWaitMs > 0 ? now - deps.maxWaitMs : null
+    const { residentKey } = state
+    return queue.claim({ now, loadedKey: residentKey, preferredKey: loader.loadingKey ?? residentKey, agedBefore })
+  }
+
+  /** One turn. The settle of the last job and the next claim are issued together, so that they share a transaction. */
+  const turn = async (settle: () => Promise<void>): Promise<() => Promise<void>> => {
+    const settled = settle()
+    if (phase !== 'running' || !state.view.reachable) {
+      await settled
+      if (phase === 'running' && !state.view.reachable) await nudge.wait(null)
+      return nothing
+    }
+    const claimed = await claim().catch(async (error: unknown) => {
+      await settled
+      throw error
+    })
+    await settled
+    if (claimed.kind === 'job') return runOne(claimed.job)
+    const waitMs = claimed.nextDueAt === null ? null : Math.max(0, claimed.nextDueAt - clock.now())
+    await nudge.wait(waitMs)
+    return nothing
+  }
+
+  const loop = async () => {
+    let settle = nothing
+    while (phase === 'running' || settle !== nothing) {
+      try {
+        settle = await turn(settle)
+      } catch (error) {
+        settle = nothing
+        emit({ event: 'loop_failed', loop: 'worker', error })
+        await nudge.wait(LOOP_PAUSE_MS)
+      }
+    }
+  }
+
+  const unsubscribe = state.onReachability((reachable) => {
+    if (reachable) nudge.raise()
+  })
+
+  return {
+    nudge: nudge.raise,
+    interrupt(jobId, why) {
+      if (slot?.job.id !== jobId) return false
+      slot.stopper.stop(why)
+      return true
+    },
+    get view(): WorkerView {
+      if (slot !== null) return { state: slot.phase, jobId: slot.job.id, model: slot.job.model }
+      const idle = state.view.reachable ? 'idle' : 'parked'
+      return { state: phase === 'stopped' ? 'stopped' : idle, jobId: null, model: null }
+    },
+    start() {
+      phase = 'running'
+      looping = loop()
+    },
+    async stop(graceMs) {
+      phase = 'stopping'
+      nudge.raise()
+      const cancel = clock.after(graceMs, () => slot?.stopper.stop({ kind: 'stopped' }))
+      await looping
+      cancel()
+      loader.abort()
+      unsubscribe()
+      phase = 'stopped'
+    },
+  }
+}
+
+const nothing = async (): Promise<void> => undefined

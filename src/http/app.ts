@@ -1,0 +1,122 @@
+/** The Elysia app: limits, the guard, the Ollama table, health; it must never route or guard by `context.path`. */
+import { Elysia } from 'elysia'
+import { matchRoute, ollamaRoutes, type Route } from '../domain/routes.ts'
+import type { Guard } from './auth.ts'
+import { docsRoutes } from './docs.ts'
+import type { Forward } from './forward.ts'
+import { type HealthDeps, healthRoutes } from './health.ts'
+import type { OllamaHandler } from './ollama.ts'
+import { refusal } from './refuse.ts'
+import { pathAndQuery, pathOf } from './request-path.ts'
+
+export interface AppDeps {
+  readonly guard: Guard
+  readonly handle: OllamaHandler
+  readonly forward: Forward
+  readonly health: HealthDeps
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+  readonly version: string
+  readonly onBug: (error: unknown, path: string) => void
+}
+
+// An idle connection lives a minute; a body that stops arriving is cut after half of that.
+const IDLE_TIMEOUT_S = 60
+const BODY_TIMEOUT_S = 30
+// Bodies are bounded where they are read, because blob uploads stream through whatever their size.
+const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER
+
+const notFound = () => new Response('404 page not found', { status: 404, headers: { 'Content-Type': 'text/plain' } })
+
+const notAllowed = (allow: string) =>
+  new Response('405 method not allowed', { status: 405, headers: { 'Content-Type': 'text/plain', Allow: allow } })
+
+/** Go's redirects: a page for GET, nothing for the others. */
+const redirect = (method: string, status: 301 | 307, path: string, query: string): Response => {
+  const location = path + query
+  if (method !== 'GET') return new Response(null, { status, headers: { Location: location } })
+  const text = status === 301 ? 'Moved Permanently' : 'Temporary Redirect'
+  const headers = { 'Content-Type': 'text/html; charset=utf-8', Location: location }
+  return new Response(`<a href="${location.replaceAll('"', '%22')}">${text}</a>.\n\n`, { status, headers })
+}
+
+interface RequestServer {
+  timeout(request: Request, seconds: number): void
+}
+
+const summaries: Record<Route['class'], string> = {
+  queued: 'one at a time, through the queue',
+  bypass: 'at once, beside a generation',
+  control: 'at once, no model runs',
+}
+
+/** Builds the app; nothing listens yet. */
+export const createApp = ({ guard, handle, forward, health, metrics, version, onBug }: AppDeps) => {
+  const answer = (route: Route, request: Request, server: RequestServer | null): Response | Promise<Response> => {
+    const refused = guard(request, route.flavour)
+    if (refused !== null) return refused
+    if (route.path === '/')
+      return new Response('Ollama is running', { headers: { 'Content-Type': 'text/plain; charset=utf-8' } })
+    server?.timeout(request, BODY_TIMEOUT_S)
+    // A waiting client may wait: from here on the queue decides how long.
+    return handle(route, request, () => server?.timeout(request, 0))
+  }
+
+  /** Everything that no route of the table took, in Ollama's own words. */
+  const fallback = (request: Request, server: RequestServer | null): Response | Promise<Response> => {
+    const path = pathOf(request)
+    const ollamaPath = /^\/+(api|v1)(\/|$)/.test(path)
+    const refused = guard(request)
+    if (refused !== null) return refused
+    const matched = matchRoute(request.method, path)
+    const full = pathAndQuery(request)
+    if (request.method === 'OPTIONS' && request.headers.has('origin')) return pass(request, server)
+    switch (matched.kind) {
+      case 'route':
+        return answer(matched.route, request, server)
+      case 'redirect':
+        return redirect(request.method, matched.status, matched.location, full.slice(path.length))
+      case 'not-allowed':
+        return notAllowed(matched.allow)
+      case 'unknown':
+        return ollamaPath ? pass(request, server) : notFound()
+      default:
+        return matched satisfies never
+    }
+  }
+
+  /** Paths newer than this table, and preflights, are the target's to answer. */
+  const pass = (request: Request, server: RequestServer | null) => {
+    server?.timeout(request, 0)
+    const body = request.body === null ? null : 'stream'
+    return forward(request, { flavour: 'native', body, repeatable: false, patient: false })
+  }
+
+  const app = new Elysia({
+    serve: { idleTimeout: IDLE_TIMEOUT_S, development: false, maxRequestBodySize: NO_BODY_LIMIT },
+  })
+    .onError(({ code, error, request }) => {
+      if (code === 'NOT_FOUND') return notFound()
+      onBug(error, pathOf(request))
+      return refusal('native', 500, 'internal error')
+    })
+    .use(docsRoutes(guard, version))
+    .use(healthRoutes(health))
+    .get('/metrics', async ({ request }) => {
+      const refused = guard(request)
+      if (refused !== null) return refused
+      const { contentType, text } = await metrics()
+      return new Response(text, { headers: { 'Content-Type': contentType } })
+    })
+  for (const route of ollamaRoutes) {
+    for (const method of route.methods) {
+      // Elysia answers HEAD for every GET by itself.
+      if (method === 'HEAD' && route.methods.includes('GET')) continue
+      app.route(method, route.path, ({ request, server }) => answer(route, request, server), {
+        parse: 'none',
+        detail: { summary: `${route.path}: ${summaries[route.class]}`, tags: [route.class] },
+      })
+    }
+  }
+  app.all('/*', ({ request, server }) => fallback(request, server), { parse: 'none', detail: { hide: true } })
+  return app
+}

@@ -1,0 +1,91 @@
+/** Reads request bodies within bounds: each one, and all waiting ones together. */
+import { constants, zstdDecompressSync } from 'node:zlib'
+import { type Failure, failure } from '../domain/failure.ts'
+import { concat } from '../domain/stream-watch.ts'
+
+export type BodyOutcome =
+  | {
+      readonly kind: 'body'
+      readonly bytes: Uint8Array /** Call it when the bytes are no longer held. */
+      release(): void
+    }
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  | { readonly kind: 'left' }
+
+export interface BodyReader {
+  read(request: Request): Promise<BodyOutcome>
+  /** Bytes of all bodies that are held now. */
+  readonly heldBytes: number
+}
+
+/** All waiting sync bodies together; above it new ones are refused like a full queue. */
+export const HELD_BODIES_MAX_BYTES = 1024 ** 3
+// Ollama's own bound on a zstd body.
+const ZSTD_MAX_BYTES = 20 * 1024 ** 2
+
+const contentLength = (request: Request): number | null => {
+  const text = request.headers.get('content-length')
+  return text === null ? null : Number(text)
+}
+
+const readCounted = async (stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array | null> => {
+  const reader = stream.getReader()
+  const pieces: Uint8Array[] = []
+  let total = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return concat(pieces)
+    total += value.byteLength
+    if (total > maxBytes) {
+      await reader.cancel().catch(() => undefined)
+      return null
+    }
+    pieces.push(value)
+  }
+}
+
+/** A reader that shares one account of held bytes. */
+export const createBodyReader = (maxBodyBytes: number): BodyReader => {
+  let heldBytes = 0
+  const readBytes = async (request: Request): Promise<Uint8Array | null> => {
+    const length = contentLength(request)
+    if (length !== null) return length > maxBodyBytes ? null : new Uint8Array(await request.arrayBuffer())
+    return request.body === null ? new Uint8Array(0) : readCounted(request.body, maxBodyBytes)
+  }
+  return {
+    get heldBytes() {
+      return heldBytes
+    },
+    async read(request) {
+      if (heldBytes + (contentLength(request) ?? 0) > HELD_BODIES_MAX_BYTES)
+        return { kind: 'failed', failure: failure('queue_full') }
+      try {
+        const bytes = await readBytes(request)
+        if (bytes === null) return { kind: 'failed', failure: failure('body_too_large') }
+        heldBytes += bytes.length
+        let held = true
+        const release = () => {
+          if (held) heldBytes -= bytes.length
+          held = false
+        }
+        return { kind: 'body', bytes, release }
+      } catch (error) {
+        // The connection ended before its body did: nobody is there to be told.
+        if (request.signal.aborted || error instanceof Error) return { kind: 'left' }
+        throw error
+      }
+    },
+  }
+}
+
+/** What Ollama reads on /v1 when the body is zstd: the decoded bytes, or null when they are not that. */
+export const decodedForPeek = (request: Request, isV1: boolean, bytes: Uint8Array): Uint8Array | null => {
+  if (!isV1 || request.headers.get('content-encoding')?.trim().toLowerCase() !== 'zstd') return bytes
+  try {
+    const options = { maxOutputLength: ZSTD_MAX_BYTES, params: { [constants.ZSTD_d_windowLogMax]: 25 } }
+    return new Uint8Array(zstdDecompressSync(bytes, options))
+  } catch (error) {
+    if (error instanceof Error) return null
+    throw error
+  }
+}

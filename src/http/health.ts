@@ -1,0 +1,106 @@
+/** What foreman says about itself: livez (restart me?), readyz (send me work?), healthz (what is going on?). */
+import { Elysia, t } from 'elysia'
+import type { Clock } from '../domain/clock.ts'
+import type { TargetView } from '../engine/target-state.ts'
+import type { WorkerView } from '../engine/worker.ts'
+
+export interface HealthDeps {
+  readonly clock: Clock
+  /** Says which foreman this is, so that one can recognise itself. */
+  readonly instance: string
+  readonly targetUrl: string
+  /** Wall milliseconds of the oldest loop's last tick. */
+  readonly lastTickAt: () => number
+  readonly isDraining: () => boolean
+  /** Whether the database takes writes. */
+  readonly isWritable: () => boolean
+  readonly targetView: () => TargetView
+  readonly workerView: () => WorkerView
+  readonly counts: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
+}
+
+/** A loop that has not ticked for this long is stuck: restarting is the cure. */
+export const STUCK_MS = 30_000
+
+const statusSchema = t.Object({ status: t.String(), instance: t.String(), reason: t.Optional(t.String()) })
+const nullable = <T extends Parameters<typeof t.Union>[0][number]>(schema: T) => t.Union([schema, t.Null()])
+
+const healthSchema = t.Object({
+  status: t.String(),
+  degraded: t.Boolean(),
+  last_poll: nullable(t.String()),
+  target: t.Object({
+    url: t.String(),
+    reachable: t.Boolean(),
+    version: nullable(t.String()),
+    resident: t.Array(t.String()),
+  }),
+  queue: t.Object({ queued: t.Number(), working: t.Number(), oldest_age_seconds: nullable(t.Number()) }),
+  worker: t.Object({ state: t.String(), job_id: nullable(t.String()), model: nullable(t.String()) }),
+})
+
+const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+
+/** The three health routes; none needs a token. */
+export const healthRoutes = (deps: HealthDeps) => {
+  const { clock, instance } = deps
+  const readiness = () => {
+    if (deps.isDraining()) return 'draining'
+    return deps.isWritable() ? null : 'the database does not take writes'
+  }
+  return new Elysia({ name: 'health' })
+    .get(
+      '/livez',
+      ({ set }) => {
+        const stuck = clock.now() - deps.lastTickAt() > STUCK_MS
+        if (!stuck) return { status: 'ok', instance }
+        set.status = 503
+        return { status: 'stuck', instance, reason: `no loop ticked for ${STUCK_MS / 1000} s` }
+      },
+      {
+        response: { 200: statusSchema, 503: statusSchema },
+        detail: { summary: 'Should I be restarted?', tags: ['health'] },
+      },
+    )
+    .get(
+      '/readyz',
+      ({ set }) => {
+        const reason = readiness()
+        if (reason === null) return { status: 'ok', instance }
+        set.status = 503
+        set.headers['retry-after'] = '5'
+        return { status: 'not ready', instance, reason }
+      },
+      {
+        response: { 200: statusSchema, 503: statusSchema },
+        detail: { summary: 'Should I get work?', tags: ['health'] },
+      },
+    )
+    .get(
+      '/healthz',
+      () => {
+        const target = deps.targetView()
+        const worker = deps.workerView()
+        const { queued, oldestCreatedAt } = deps.counts()
+        const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
+        return {
+          status: readiness() === null ? 'ok' : 'not ready',
+          degraded: target.degraded,
+          last_poll: iso(target.lastPollAt),
+          target: {
+            url: deps.targetUrl,
+            reachable: target.reachable,
+            version: target.version,
+            resident: target.residents.map(({ name }) => name),
+          },
+          queue: {
+            queued,
+            working: worker.jobId === null ? 0 : 1,
+            oldest_age_seconds: oldestAgeMs === null ? null : Math.round(oldestAgeMs / 100) / 10,
+          },
+          worker: { state: worker.state, job_id: worker.jobId, model: worker.model },
+        }
+      },
+      { response: { 200: healthSchema }, detail: { summary: 'What is going on?', tags: ['health'] } },
+    )
+}

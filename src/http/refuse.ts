@@ -1,0 +1,26 @@
+/** Foreman's own error answers on Ollama routes, in the shape that the route's clients understand. */
+import { type Failure, failures, ollamaMessage } from '../domain/failure.ts'
+import { errorBody } from '../domain/refusal.ts'
+import type { Flavour } from '../domain/routes.ts'
+
+// Long enough that a queue moves and a laptop wakes, short enough that nobody gives up.
+const RETRY_AFTER_S = 5
+
+/** An error answer of foreman's own; 503 says when to come back, 401 says how. */
+export const refusal = (
+  flavour: Flavour,
+  status: number,
+  message: string,
+  headers: readonly [string, string][] = [],
+): Response => {
+  const all: [string, string][] = [['Content-Type', 'application/json; charset=utf-8'], ...headers]
+  if (status === 503) all.push(['Retry-After', String(RETRY_AFTER_S)])
+  if (status === 401) all.push(['WWW-Authenticate', 'Bearer realm="foreman"'])
+  if (status === 413) all.push(['Connection', 'close'])
+  const requestId = `req_${crypto.randomUUID().replaceAll('-', '').slice(0, 24)}`
+  return new Response(errorBody(flavour, status, message, requestId), { status, headers: all })
+}
+
+/** The answer for one of foreman's own failures. */
+export const refuse = (flavour: Flavour, failure: Failure): Response =>
+  refusal(flavour, failures[failure.code].status, ollamaMessage(failure))

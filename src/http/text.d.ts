@@ -1,0 +1,5 @@
+/** Text files that the binary carries and serves. */
+declare module '*.txt' {
+  const text: string
+  export default text
+}

@@ -1,0 +1,55 @@
+/** argv to one command to an exit code, and the only place that touches the process; it must never export anything. */
+import { version } from '../package.json' with { type: 'json' }
+import type { Io, Output } from './cli/command.ts'
+import { runCommandLine } from './cli/run.ts'
+import { systemClock } from './clock.ts'
+
+interface FlushableOutput extends Output {
+  /** Resolves when everything written so far has left; process.exit would cut what a slow pipe has not taken yet. */
+  flushed(): Promise<void>
+}
+
+const output = (stream: NodeJS.WriteStream): FlushableOutput => {
+  let lastWrite = Promise.resolve()
+  // A reader that left (`| head`) is no reason for a daemon to die; each write's callback tells the same.
+  stream.on('error', () => undefined)
+  return {
+    isTerminal: stream.isTTY === true,
+    write: (text) => {
+      // An empty write calls back before the earlier ones have left.
+      if (text !== '') lastWrite = new Promise((resolve) => stream.write(text, () => resolve()))
+    },
+    flushed: () => lastWrite,
+  }
+}
+
+/** Go programs never send loopback calls through HTTP_PROXY; Bun does unless it is told. */
+const bypassProxyForLoopback = () => {
+  const given = process.env['NO_PROXY'] ?? process.env['no_proxy']
+  process.env['NO_PROXY'] = [given, 'localhost', '127.0.0.1', '::1'].filter(Boolean).join(',')
+}
+
+const stdout = output(process.stdout)
+const stderr = output(process.stderr)
+
+const io: Io = {
+  env: process.env,
+  stdout,
+  stderr,
+  fetch: (url, init) => fetch(url, init),
+  clock: systemClock,
+  version,
+  platform: `${process.platform}-${process.arch}`,
+  onSignal: (run) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => run(signal))
+  },
+  onStrayError: (run) => {
+    process.on('unhandledRejection', run)
+    process.on('uncaughtException', run)
+  },
+}
+
+bypassProxyForLoopback()
+const code = await runCommandLine(process.argv.slice(2), io)
+await Promise.all([stdout.flushed(), stderr.flushed()])
+process.exit(code)

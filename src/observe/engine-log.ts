@@ -1,0 +1,74 @@
+/** Turns the engine's events into log lines and metrics: the one place that names them for the outside. */
+import type { EngineEvent } from '../domain/engine-event.ts'
+import type { Log, LogFields, LogLevel } from './log.ts'
+import type { Metrics } from './metrics.ts'
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** Level and fields of one event; the keys are the log's fixed names. */
+const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
+  switch (e.event) {
+    case 'job_submitted':
+      return ['debug', { job_id: e.jobId, kind: e.kind, model: e.model, endpoint: e.endpoint }]
+    case 'job_loading':
+      return ['info', { job_id: e.jobId, model: e.model, attempt: e.attempt }]
+    case 'job_working':
+      return ['debug', { job_id: e.jobId, model: e.model, attempt: e.attempt, queue_ms: e.queueMs }]
+    case 'job_done':
+      return ['info', { job_id: e.jobId, kind: e.kind, model: e.model, attempt: e.attempt, elapsed_ms: e.elapsedMs }]
+    case 'job_failed': {
+      const { code, message } = e.failure
+      return ['warn', { job_id: e.jobId, kind: e.kind, model: e.model, attempt: e.attempt, code, message }]
+    }
+    case 'job_cancelled':
+      return ['info', { job_id: e.jobId, kind: e.kind, model: e.model, attempt: e.attempt }]
+    case 'job_requeued': {
+      const { outcome, deferred, retryInMs } = e
+      return [
+        'info',
+        { job_id: e.jobId, model: e.model, attempt: e.attempt, outcome, deferred, retry_in_ms: retryInMs },
+      ]
+    }
+    case 'settle_retried':
+      return ['error', { job_id: e.jobId, error: messageOf(e.error) }]
+    case 'loop_failed':
+      return ['error', { loop: e.loop, error: e.error instanceof Error ? e.error.stack : messageOf(e.error) }]
+    case 'recovered':
+      return ['info', { requeued: e.requeued, abandoned: e.abandoned, exhausted: e.exhausted }]
+    case 'target_unreachable':
+    case 'poll_failed':
+    case 'two_slots_missing':
+      return ['warn', { message: e.message }]
+    case 'target_reached':
+      return ['info', { version: e.version }]
+    case 'embedder_warmed':
+      return ['info', { model: e.model }]
+    case 'embedder_failed':
+      return ['warn', { model: e.model, message: e.message }]
+    case 'swept':
+      return ['info', { deleted: e.deleted }]
+    default:
+      return e satisfies never
+  }
+}
+
+const count = (metrics: Metrics, e: EngineEvent): void => {
+  if (e.event === 'job_loading') metrics.jobLoading()
+  else if (e.event === 'job_working') metrics.jobWorking(e.queueMs)
+  else if (e.event === 'job_requeued') metrics.jobRequeued(e.deferred)
+  else if (e.event === 'job_done') metrics.jobFinished(e.kind, 'done', e.elapsedMs)
+  else if (e.event === 'job_cancelled') metrics.jobFinished(e.kind, 'cancelled', null)
+  else if (e.event === 'job_failed') {
+    metrics.jobFinished(e.kind, 'failed', null)
+    metrics.jobFailed(e.failure.code)
+  }
+}
+
+/** The engine's listener. */
+export const createEngineLog =
+  (log: Log, metrics: Metrics) =>
+  (e: EngineEvent): void => {
+    const [level, fields] = lineOf(e)
+    log[level](e.event, fields)
+    count(metrics, e)
+  }

@@ -1,0 +1,76 @@
+/** Prometheus text from what the engine tells; label values come from closed lists, never from a request. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { failures } from '../domain/failure.ts'
+
+/** What is read at the moment of a scrape. */
+export interface MetricsSources {
+  readonly queued: () => number
+  readonly oldestAgeSeconds: () => number
+  readonly working: () => number
+  readonly targetReachable: () => boolean
+  readonly degraded: () => boolean
+}
+
+export interface Metrics {
+  jobFinished(kind: 'sync' | 'async', state: 'done' | 'failed' | 'cancelled', elapsedMs: number | null): void
+  jobFailed(code: keyof typeof failures): void
+  jobRequeued(deferred: boolean): void
+  jobLoading(): void
+  jobWorking(queueMs: number): void
+  text(): Promise<{ readonly contentType: string; readonly text: string }>
+}
+
+const SECONDS = [0.005, 0.05, 0.25, 1, 5, 15, 60, 300, 1_800]
+
+/** Metrics with a registry of their own. */
+export const createMetrics = (sources: MetricsSources): Metrics => {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry, prefix: 'foreman_' })
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('foreman_queued_jobs', 'Jobs waiting now', sources.queued)
+  gauge('foreman_working_jobs', 'Jobs on the worker now, 0 or 1', sources.working)
+  gauge('foreman_oldest_queued_age_seconds', 'Age of the oldest waiting job', sources.oldestAgeSeconds)
+  gauge('foreman_target_reachable', '1 when the target can be reached', () => Number(sources.targetReachable()))
+  gauge('foreman_degraded', '1 when the last poll of the target failed', () => Number(sources.degraded()))
+  const finished = new Counter({
+    name: 'foreman_jobs_finished_total',
+    help: 'Jobs that reached a final state since start',
+    labelNames: ['kind', 'state'],
+    registers,
+  })
+  const failed = new Counter({
+    name: 'foreman_jobs_failed_total',
+    help: 'Failed jobs by failure code since start',
+    labelNames: ['code'],
+    registers,
+  })
+  const requeued = new Counter({
+    name: 'foreman_jobs_requeued_total',
+    help: 'Jobs put back: attempt spent, or deferred because the target never got them',
+    labelNames: ['reason'],
+    registers,
+  })
+  const loads = new Counter({ name: 'foreman_model_loads_total', help: 'Loads asked for by the worker', registers })
+  const waited = new Histogram({ name: 'foreman_queue_seconds', help: 'Submit to work', buckets: SECONDS, registers })
+  const took = new Histogram({ name: 'foreman_job_seconds', help: 'Submit to done', buckets: SECONDS, registers })
+  return {
+    jobFinished(kind, state, elapsedMs) {
+      finished.inc({ kind, state })
+      if (elapsedMs !== null) took.observe(elapsedMs / 1_000)
+    },
+    jobFailed: (code) => failed.inc({ code: code in failures ? code : 'internal' }),
+    jobRequeued: (deferred) => requeued.inc({ reason: deferred ? 'deferred' : 'attempt' }),
+    jobLoading: () => loads.inc(),
+    jobWorking: (queueMs) => waited.observe(queueMs / 1_000),
+    text: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  }
+}

@@ -1,0 +1,69 @@
+/** The control port: faults, counters and sleep over HTTP on a port of its own; it must never be reachable through the Ollama port. */
+import type { Counters } from './counters.ts'
+import { type Fault, readFault } from './fault.ts'
+
+export interface ControlDeps {
+  readonly hostname: string
+  readonly port: number
+  readonly counters: () => Counters
+  readonly faults: () => Fault[]
+  readonly residents: () => unknown
+  readonly fault: (fault: Fault | null) => void
+  readonly sleep: () => void
+  readonly wake: () => void
+}
+
+export interface Control {
+  readonly url: string
+  stop(): void
+}
+
+const HELP = `GET  /counters    what was counted since start
+GET  /residents   loaded models
+GET  /faults      faults still waiting
+POST /fault       {"kind":"reset","phase":"mid-body","chunks":2,"times":1,"path":"/api/chat"}; null clears all
+DELETE /fault     clears all
+POST /sleep       half-open: accepts, answers nothing
+POST /wake
+`
+
+const commanded = async (request: Request, deps: ControlDeps): Promise<Response> => {
+  let value: unknown
+  try {
+    value = await request.json()
+  } catch (error) {
+    if (error instanceof SyntaxError) return Response.json({ error: 'the body is not JSON' }, { status: 400 })
+    throw error
+  }
+  const fault = value === null ? null : readFault(value)
+  if (typeof fault === 'string') return Response.json({ error: fault }, { status: 400 })
+  deps.fault(fault)
+  return Response.json({ faults: deps.faults() })
+}
+
+/** Opens the control port. */
+export const startControl = (deps: ControlDeps): Control => {
+  const done = (act: () => void) => () => {
+    act()
+    return Response.json({ faults: deps.faults() })
+  }
+  const server = Bun.serve({
+    hostname: deps.hostname,
+    port: deps.port,
+    development: false,
+    routes: {
+      '/': new Response(HELP),
+      '/counters': { GET: () => Response.json(deps.counters()) },
+      '/residents': { GET: () => Response.json(deps.residents()) },
+      '/faults': { GET: () => Response.json(deps.faults()) },
+      '/fault': { POST: (request) => commanded(request, deps), DELETE: done(() => deps.fault(null)) },
+      '/sleep': { POST: done(deps.sleep) },
+      '/wake': { POST: done(deps.wake) },
+    },
+    fetch: () => new Response(HELP, { status: 404 }),
+  })
+  return {
+    url: `http://${deps.hostname.includes(':') ? `[${deps.hostname}]` : deps.hostname}:${server.port}`,
+    stop: () => void server.stop(true),
+  }
+}

@@ -1,0 +1,190 @@
+/** One generation from the wish for a runner to the last chunk, the same for every API; it must never write a byte of JSON itself. */
+import type { Origin } from './answer.ts'
+import type { Runner } from './runner.ts'
+import type { Grant } from './scheduler.ts'
+import { type Ending, outOfMemory, type Piece, readScript, type Script } from './script.ts'
+import { BUSY, type Call, refuse, type Stage } from './stage.ts'
+import type { Result, Task, Voice } from './voice.ts'
+
+const outOfMemoryLoad = 'llama-server process has terminated: exit status 1: cudaMalloc failed: out of memory'
+// A generation without delays must still let sockets be served.
+const PIECES_PER_BREATH = 64
+
+const joined = (pieces: readonly Piece[], kind: Piece['kind']): string => {
+  let all = ''
+  for (const piece of pieces) if (piece.kind === kind) all += piece.text
+  return all
+}
+
+const scriptOf = (task: Task, { fault }: Call): Script => {
+  const script = readScript({ ...task, hasTools: task.tool !== null })
+  if (fault?.kind === 'oom' && fault.phase !== 'load') return { ...script, pieces: [], ending: outOfMemory }
+  if (fault?.kind !== 'error-mid-stream') return script
+  const ending: Ending = { kind: 'broken', status: 500, text: fault.text, died: true, outOfMemory: false }
+  return { ...script, pieces: script.pieces.slice(0, fault.chunks ?? 1), ending }
+}
+
+const slowFactor = ({ fault }: Call): number => (fault?.kind === 'slow' ? fault.factor : 1)
+
+/** The prompt's tokens: the model's fixed count, or a quarter of the characters. */
+const promptTokens = ({ model, prompt }: Task): number =>
+  model.spec.promptTokens ?? Math.max(1, Math.ceil(prompt.length / 4))
+
+const resultOf = (
+  stage: Stage,
+  task: Task,
+  script: Script,
+  timing: { startNs: number; readyNs: number; workNs: number },
+): Result => {
+  const now = stage.pulse.nanoseconds()
+  const perToken = stage.tokensPerSecond > 0 ? 1e9 / stage.tokensPerSecond : 1000
+  return {
+    pieces: script.pieces,
+    text: joined(script.pieces, 'text'),
+    thinking: joined(script.pieces, 'thinking'),
+    tool: script.pieces.some((piece) => piece.kind === 'tool') ? task.tool : null,
+    reason: script.ending.kind === 'done' ? script.ending.reason : null,
+    metrics: {
+      total_duration: Math.max(1, Math.round(now - timing.startNs)),
+      load_duration: Math.max(1, Math.round(timing.readyNs - timing.startNs)),
+      prompt_eval_count: promptTokens(task),
+      prompt_eval_duration: Math.max(1, Math.round(timing.workNs)),
+      eval_count: script.pieces.length,
+      eval_duration: Math.max(1, Math.round(script.pieces.length * perToken)),
+    },
+  }
+}
+
+/** Waits until `dueNs`; false when the client left. */
+const waitUntil = async (stage: Stage, call: Call, dueNs: number): Promise<boolean> => {
+  const waitMs = (dueNs - stage.pulse.nanoseconds()) / 1e6
+  // Timers count whole milliseconds: faster than that, pieces come in bursts.
+  if (waitMs < 1) return !call.exchange.gone
+  return stage.pulse.delay(waitMs, call.exchange)
+}
+
+/** Streams the pieces as they come due; false when the client left. */
+const speak = async (
+  stage: Stage,
+  call: Call,
+  script: Script,
+  voice: Voice,
+  first: number,
+  gap: number,
+): Promise<boolean> => {
+  const { exchange } = call
+  let i = 0
+  for (const piece of script.pieces) {
+    if (!(await waitUntil(stage, call, first + i * gap))) return false
+    if (gap === 0 && i % PIECES_PER_BREATH === PIECES_PER_BREATH - 1) await stage.pulse.breathe()
+    for (const chunk of voice.piece(piece)) {
+      if (!exchange.begun) exchange.begin(200, voice.streamHeaders)
+      await exchange.chunk(chunk)
+      if (exchange.gone) return false
+    }
+    i++
+  }
+  return waitUntil(stage, call, first + i * gap)
+}
+
+const endStream = (stage: Stage, call: Call, ending: Ending, voice: Voice, result: Result) => {
+  const { exchange } = call
+  if (!exchange.begun && ending.kind === 'broken')
+    return refuse(stage, call, ending.status, ending.text, { origin: 'stream', streaming: true })
+  if (!exchange.begun) exchange.begin(200, voice.streamHeaders)
+  const last =
+    ending.kind === 'done' ? voice.finish(result) : ending.kind === 'broken' ? voice.breakOff(ending.text) : []
+  for (const chunk of last) exchange.chunk(chunk)
+  exchange.end()
+}
+
+const endWhole = (stage: Stage, call: Call, ending: Ending, voice: Voice, result: Result) => {
+  if (ending.kind === 'broken') return refuse(stage, call, ending.status, ending.text)
+  call.exchange.send(200, voice.wholeHeaders, voice.whole(result))
+}
+
+/** The work on a slot; true when it came to its own end. */
+const work = async (
+  stage: Stage,
+  call: Call,
+  task: Task,
+  voice: Voice,
+  startNs: number,
+  readyNs: number,
+): Promise<Ending | null> => {
+  const script = scriptOf(task, call)
+  for (const id of script.ids) stage.tally.addTo('executions', id)
+  const slow = slowFactor(call)
+  const begunNs = stage.pulse.nanoseconds()
+  const first = begunNs + (stage.firstTokenMs + script.silentMs) * slow * 1e6
+  const gap = stage.tokensPerSecond > 0 ? (1e9 / stage.tokensPerSecond) * slow : 0
+  const stays = task.streaming
+    ? await speak(stage, call, script, voice, first, gap)
+    : await waitUntil(stage, call, first + script.pieces.length * gap)
+  if (!stays) return null
+  const result = resultOf(stage, task, script, { startNs, readyNs, workNs: first - begunNs })
+  if (task.streaming) endStream(stage, call, script.ending, voice, result)
+  else endWhole(stage, call, script.ending, voice, result)
+  // A commanded cut may have ended the exchange in the last chunk.
+  return call.exchange.done ? script.ending : null
+}
+
+const onRunner = async (stage: Stage, call: Call, task: Task, voice: Voice, startNs: number, runner: Runner | null) => {
+  const { tally } = stage
+  const readyNs = stage.pulse.nanoseconds()
+  if (runner && !(await runner.slot(call.exchange))) return
+  tally.add('generationsStarted')
+  let ending: Ending | null = null
+  try {
+    ending = await work(stage, call, task, voice, startNs, readyNs)
+  } finally {
+    if (ending?.kind === 'broken' && runner) {
+      runner.dead = ending.died
+      if (ending.outOfMemory) stage.scheduler.expireAll()
+    }
+    runner?.leaveSlot()
+    tally.add(ending ? 'generationsFinished' : 'generationsAborted')
+  }
+}
+
+const answerAtOnce = (stage: Stage, call: Call, task: Task, voice: Voice): boolean => {
+  const { exchange } = call
+  const origin: Origin = task.streaming ? 'stream' : 'handler'
+  if (task.loadOnly) exchange.send(200, voice.wholeHeaders, voice.loaded())
+  else if (task.debugRender) exchange.send(200, voice.wholeHeaders, voice.debug())
+  else if (task.lateError !== null) refuse(stage, call, 500, task.lateError, { origin, streaming: task.streaming })
+  else return false
+  return true
+}
+
+const refuseGrant = (stage: Stage, call: Call, task: Task, grant: Exclude<Grant, { kind: 'ready' }>) => {
+  if (grant.kind === 'gone') return
+  const { streaming } = task
+  if (grant.kind === 'failed') return refuse(stage, call, 500, grant.text, { streaming })
+  refuse(stage, call, 503, BUSY, { streaming })
+}
+
+/** Runs `task` and answers the call in `voice`. */
+export const generate = async (stage: Stage, call: Call, task: Task, voice: Voice): Promise<void> => {
+  const startNs = stage.pulse.nanoseconds()
+  // A cloud stub runs elsewhere: no runner, no queue.
+  if (task.model.spec.remoteHost !== undefined) {
+    if (!answerAtOnce(stage, call, task, voice)) await onRunner(stage, call, task, voice, startNs, null)
+    return
+  }
+  const { fault } = call
+  const grant = await stage.scheduler.acquire({
+    model: task.model,
+    options: task.options,
+    keepAliveMs: task.keepAliveMs,
+    departure: call.exchange,
+    slowFactor: slowFactor(call),
+    loadError: fault?.kind === 'oom' && fault.phase === 'load' ? outOfMemoryLoad : undefined,
+  })
+  if (grant.kind !== 'ready') return refuseGrant(stage, call, task, grant)
+  try {
+    if (!answerAtOnce(stage, call, task, voice)) await onRunner(stage, call, task, voice, startNs, grant.runner)
+  } finally {
+    grant.release()
+  }
+}

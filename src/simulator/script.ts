@@ -1,0 +1,126 @@
+/** What the simulated model says: prompts carry `[[marker]]`s that script it; it must never take time or touch a socket. */
+
+/** A piece of output: one token as a rule. */
+export interface Piece {
+  readonly text: string
+  readonly kind: 'text' | 'thinking' | 'tool'
+}
+
+/** How the output ends. */
+export type Ending =
+  | { readonly kind: 'done'; readonly reason: 'stop' | 'length' }
+  /** The runner closes early: no error, no final chunk. */
+  | { readonly kind: 'cut' }
+  /** `died`: the runner is gone. `outOfMemory`: and everything else is unloaded. */
+  | {
+      readonly kind: 'broken'
+      readonly status: number
+      readonly text: string
+      readonly died: boolean
+      readonly outOfMemory: boolean
+    }
+
+export interface Script {
+  readonly pieces: readonly Piece[]
+  readonly ending: Ending
+  /** Silence before the first piece. */
+  readonly silentMs: number
+  readonly ids: readonly string[]
+}
+
+/** What the request adds to its prompt. */
+export interface Direction {
+  readonly prompt: string
+  readonly thinks: boolean
+  readonly hasTools: boolean
+  readonly numPredict: number
+}
+
+const DEFAULT_TOKENS = 5
+// Ollama ends a generation after so many identical tokens in a row.
+const REPEAT_MAX = 30
+const MARKER = /\[\[([a-z]+[0-9]*)(?:=([^\]]*))?\]\]/g
+const STOPPED =
+  'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details: '
+
+/** Ollama's words for a runner that died while it worked. */
+export const brokenWhileRunning = (text: string): string => `an error was encountered while running the model: ${text}`
+
+const broken = (text: string, more: { status?: number; died?: boolean; outOfMemory?: boolean } = {}): Ending => ({
+  kind: 'broken',
+  status: more.status ?? 500,
+  text,
+  died: more.died ?? true,
+  outOfMemory: more.outOfMemory ?? false,
+})
+
+/** What a runtime out-of-memory before the first token looks like. */
+export const outOfMemory: Ending = broken(`${STOPPED}CUDA error: out of memory`, { outOfMemory: true })
+
+const readMarkers = (prompt: string): { values: Map<string, string>; ids: string[] } => {
+  const values = new Map<string, string>()
+  const ids: string[] = []
+  if (!prompt.includes('[[')) return { values, ids }
+  for (const [, name, value] of prompt.matchAll(MARKER)) {
+    if (name === 'id') ids.push(value ?? '')
+    else values.set(name!, value ?? '')
+  }
+  return { values, ids }
+}
+
+const writePieces = (values: Map<string, string>, { thinks, hasTools }: Direction): Piece[] => {
+  const same = Number(values.get('same') ?? 0)
+  if (same > 0) return Array.from({ length: same }, () => ({ text: 'x', kind: 'text' }))
+  const bytes = values.get('chunk')
+  if (bytes !== undefined) return [{ text: 'x'.repeat(Number(bytes)), kind: 'text' }]
+  const count = Number(values.get('n') ?? DEFAULT_TOKENS)
+  const thinking = thinks ? count >> 1 : 0
+  const pieces: Piece[] = []
+  for (let i = 0; i < count; i++) {
+    if (i === 0 && hasTools && values.has('tool')) pieces.push({ text: '', kind: 'tool' })
+    else if (i < thinking) pieces.push({ text: `think${i} `, kind: 'thinking' })
+    else pieces.push({ text: `tok${i} `, kind: 'text' })
+  }
+  return pieces
+}
+
+/** `[[err=500]]`, `[[crash0]]`, `[[oom0]]`: nothing is said at all. */
+const endsAtOnce = (values: Map<string, string>): Ending | null => {
+  const err = values.get('err')
+  if (err !== undefined) {
+    const status = Number(err)
+    const text = JSON.stringify({ error: { code: status, message: 'fake error', type: 'x' } })
+    return broken(text, { status, died: false })
+  }
+  if (values.has('crash0')) return broken(`${STOPPED}error: fake crash before output`)
+  return values.has('oom0') ? outOfMemory : null
+}
+
+/**
+ * Reads the script of a prompt. Markers: `[[n=5]]` tokens, `[[tool]]`, `[[crash=2]]`, `[[trunc=2]]` after so many tokens,
+ * `[[crash0]]`, `[[oom0]]`, `[[err=500]]`, `[[silent=MS]]`, `[[chunk=BYTES]]` one token of that size, `[[same=N]]` N equal
+ * tokens, `[[id=xyz]]` counted when the model works on it.
+ */
+export const readScript = (direction: Direction): Script => {
+  const { values, ids } = readMarkers(direction.prompt)
+  const silentMs = Number(values.get('silent') ?? 0)
+  const atOnce = endsAtOnce(values)
+  if (atOnce) return { pieces: [], ending: atOnce, silentMs, ids }
+  const pieces = writePieces(values, direction)
+  const crash = values.get('crash')
+  const trunc =
+    values.get('trunc') ?? (values.has('same') && pieces.length >= REPEAT_MAX ? String(REPEAT_MAX) : undefined)
+  if (crash !== undefined) {
+    const ending = broken(brokenWhileRunning('error: fake crash mid stream'))
+    return { pieces: pieces.slice(0, Number(crash)), ending, silentMs, ids }
+  }
+  if (trunc !== undefined) return { pieces: pieces.slice(0, Number(trunc)), ending: { kind: 'cut' }, silentMs, ids }
+  const { numPredict } = direction
+  const isLong = numPredict >= 0 && numPredict < pieces.length
+  return {
+    pieces: isLong ? pieces.slice(0, numPredict) : pieces,
+    ending: { kind: 'done', reason: isLong ? 'length' : 'stop' },
+    silentMs,
+    ids,
+  }
+}

@@ -1,0 +1,203 @@
+/** An Ollama that needs no GPU, and faults on command: the place where its parts meet; it must never be mistaken for a real model. */
+import { isCloudName } from '../domain/model-name.ts'
+import { keepAliveMs } from './ability.ts'
+import { type Control, startControl } from './control.ts'
+import { type Counters, createTally } from './counters.ts'
+import { createFaultBoard, type Fault } from './fault.ts'
+import { createGate } from './gate.ts'
+import { goStructs } from './go-schema.ts'
+import { createLibrary } from './library.ts'
+import { createListener } from './listener.ts'
+import { defaultModels, type SimulatedModel } from './model.ts'
+import { createPulse } from './pulse.ts'
+import { bags, decodeBody, text } from './request-body.ts'
+import { createRouter } from './router.ts'
+import { createScheduler } from './scheduler.ts'
+import type { Call, Stage } from './stage.ts'
+
+export type { Counters } from './counters.ts'
+export type { Fault } from './fault.ts'
+export { defaultModels, type SimulatedModel } from './model.ts'
+
+/** Everything is optional; without delays given, everything happens at once. */
+export interface SimulatorOptions {
+  /** Default 127.0.0.1. */
+  readonly hostname?: string
+  /** Default 0: any free port. */
+  readonly port?: number
+  readonly models?: readonly SimulatedModel[]
+  /** Default 0. */
+  readonly loadMs?: number
+  /** Default 0. */
+  readonly firstTokenMs?: number
+  /** Default 0: all tokens at once. */
+  readonly tokensPerSecond?: number
+  /** OLLAMA_MAX_LOADED_MODELS; default 1. */
+  readonly maxLoadedModels?: number
+  /** OLLAMA_NUM_PARALLEL; default 1. */
+  readonly numParallel?: number
+  /** OLLAMA_MAX_QUEUE; default 512. */
+  readonly maxQueue?: number
+  readonly version?: string
+  /** What pull finds: everything but names that begin with `nope` (default), or no network. */
+  readonly registry?: 'full' | 'offline'
+  /** A second port that takes faults and shows counters; 0 = any free one; default none. */
+  readonly controlPort?: number | null
+}
+
+/** A delay for each step that feels like a laptop. */
+export const believablePace = { loadMs: 1500, firstTokenMs: 200, tokensPerSecond: 40 } as const
+
+/** A loaded model. `expiresAt` is null when it stays for ever. */
+export interface ResidentModel {
+  readonly name: string
+  readonly contextLength: number
+  readonly expiresAt: string | null
+  /** Requests that hold it. */
+  readonly working: number
+}
+
+export interface Simulator {
+  readonly url: string
+  readonly port: number
+  readonly controlUrl: string | null
+  counters(): Counters
+  /**
+   * Commands a fault. Faults queue: each request takes the oldest whose path fits and whose `times` is not used up. `refuse` and
+   * `sleep` begin at once and stand beside the queue. null clears the queue, listens again and wakes.
+   */
+  fault(fault: Fault | null): void
+  /** Half-open: connects succeed, nothing is read or answered, open sockets fall silent, all delays stand still. */
+  sleep(): void
+  /** Takes up everything where it stood, departures of clients included. */
+  wake(): void
+  residents(): readonly ResidentModel[]
+  /** Resolves as soon as a change makes `predicate` true. */
+  waitFor(predicate: (counters: Counters) => boolean): Promise<void>
+  stop(): Promise<void>
+}
+
+const isEmpty = (value: unknown) => text(value) === '' && bags(value).length === 0
+
+/** Whether foreman must never have two of these open: not the unload idiom, not a cloud model. */
+const isGeneration = (stage: Stage, { exchange, route }: Call): boolean => {
+  if (route.class !== 'queued') return false
+  const { body } = exchange.request
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const hasStubs = stage.library.hasStubs()
+  if (!hasStubs && !bytes.includes('keep_alive') && !bytes.includes('cloud')) return true
+  const decoded = decodeBody(body, goStructs['/api/chat'])
+  if (decoded.kind !== 'ok') return true
+  const { model, messages, prompt, keep_alive } = decoded.bag
+  const found = stage.library.find(text(model))
+  if (isCloudName(text(model)) || (found.kind === 'found' && found.model.spec.remoteHost !== undefined)) return false
+  return !(isEmpty(messages) && isEmpty(prompt) && route.flavour === 'native' && keepAliveMs(keep_alive) === 0)
+}
+
+const createStage = (options: SimulatorOptions): Stage => {
+  const pulse = createPulse()
+  const tally = createTally()
+  return {
+    pulse,
+    tally,
+    library: createLibrary(options.models ?? defaultModels, pulse),
+    scheduler: createScheduler({
+      pulse,
+      tally,
+      loadMs: options.loadMs ?? 0,
+      maxLoadedModels: options.maxLoadedModels ?? 1,
+      numParallel: options.numParallel ?? 1,
+      maxQueue: options.maxQueue ?? 512,
+    }),
+    version: options.version ?? '0.33.0',
+    firstTokenMs: options.firstTokenMs ?? 0,
+    tokensPerSecond: options.tokensPerSecond ?? 0,
+    loadMs: options.loadMs ?? 0,
+    registry: options.registry ?? 'full',
+  }
+}
+
+const track = (stage: Stage, call: Call) => {
+  if (!isGeneration(stage, call)) return
+  const { tally } = stage
+  if (tally.open() > 0) tally.add('overlaps')
+  tally.add('open')
+  call.exchange.onSettled = () => tally.add('open', -1)
+}
+
+/** Starts a simulator; rejects when its port is taken. */
+export const startSimulator = async (options: SimulatorOptions = {}): Promise<Simulator> => {
+  const hostname = options.hostname ?? '127.0.0.1'
+  const stage = createStage(options)
+  const { pulse, tally, scheduler } = stage
+  const board = createFaultBoard()
+  const standing = new Map<'refuse' | 'sleep', Fault>()
+  const listener = createListener({
+    hostname,
+    port: options.port ?? 0,
+    pulse,
+    isHashed: (method, path) => method === 'POST' && path.startsWith('/api/blobs/'),
+    onRequest: createRouter({ stage, gate: createGate(hostname), board, onCall: (call) => track(stage, call) }),
+    onAbort: () => tally.add('aborts'),
+    onConnections: (change) => tally.add('connections', change),
+  })
+
+  const wake = () => {
+    standing.delete('sleep')
+    pulse.wake()
+  }
+  const fault = (command: Fault | null) => {
+    if (command === null) {
+      board.clear()
+      standing.clear()
+      listener.accept()
+      wake()
+    } else if (command.kind === 'refuse') {
+      standing.set('refuse', command)
+      listener.refuse()
+    } else if (command.kind === 'sleep') {
+      standing.set('sleep', command)
+      pulse.sleep()
+    } else board.add(command)
+  }
+  const sleep = () => fault({ kind: 'sleep' })
+  const residents = (): ResidentModel[] =>
+    scheduler.residents().map(({ model, contextLength, expiresAtMs, working }) => ({
+      name: model.name,
+      contextLength,
+      expiresAt: Number.isFinite(expiresAtMs) ? new Date(expiresAtMs).toISOString() : null,
+      working,
+    }))
+
+  const faults = () => [...standing.values(), ...board.list()]
+  let control: Control | null = null
+  if (options.controlPort !== undefined && options.controlPort !== null) {
+    control = startControl({
+      hostname,
+      port: options.controlPort,
+      counters: tally.snapshot,
+      faults,
+      residents,
+      fault,
+      sleep,
+      wake,
+    })
+  }
+
+  return {
+    url: `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${listener.port}`,
+    port: listener.port,
+    controlUrl: control?.url ?? null,
+    counters: tally.snapshot,
+    fault,
+    sleep,
+    wake,
+    residents,
+    waitFor: tally.waitFor,
+    async stop() {
+      control?.stop()
+      listener.stop()
+      pulse.stop()
+    },
+  }
+}

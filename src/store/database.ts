@@ -1,0 +1,82 @@
+/** Opens the one database file, checks its promises and brings its schema up to date; it must never repair by guessing. */
+import { Database } from 'bun:sqlite'
+import migration0001 from './migrations/0001.sql' with { type: 'text' }
+
+/** Numbered from 1; a released one is never edited. */
+export const migrations: readonly string[] = [migration0001]
+
+export type Opened =
+  | { readonly kind: 'opened'; readonly db: Database }
+  | { readonly kind: 'refused'; readonly message: string }
+
+const SQLITE_MIN = [3, 51, 3] as const
+
+const pragma = (db: Database, name: string): unknown => {
+  const row = db.query<Record<string, unknown>, []>(`PRAGMA ${name}`).get()
+  return row === null ? null : Object.values(row)[0]
+}
+
+/** Older versions can lose a commit when a WAL is reset at the wrong moment. */
+const isTooOld = (version: string): boolean => {
+  const parts = version.split('.').map(Number)
+  for (const [i, wanted] of SQLITE_MIN.entries()) {
+    const part = parts[i] ?? 0
+    if (part !== wanted) return part < wanted
+  }
+  return false
+}
+
+const migrate = (db: Database, from: number): void => {
+  for (const [i, sql] of migrations.entries()) {
+    if (i < from) continue
+    db.transaction(() => {
+      db.run(sql)
+      db.run(`PRAGMA user_version = ${i + 1}`)
+    }).immediate()
+  }
+}
+
+const prepare = (db: Database, path: string): Opened => {
+  const version = String(db.query<{ v: string }, []>('SELECT sqlite_version() AS v').get()?.v)
+  if (isTooOld(version))
+    return { kind: 'refused', message: `SQLite ${version} is too old: ${SQLITE_MIN.join('.')} is needed` }
+  const schema = Number(pragma(db, 'user_version'))
+  if (schema > migrations.length)
+    return {
+      kind: 'refused',
+      message: `${path} has schema ${schema}, this foreman knows up to ${migrations.length}: run the newer foreman`,
+    }
+  // auto_vacuum must be set before the first table; it lets the janitor give space back in small steps.
+  if (schema === 0) db.run('PRAGMA auto_vacuum = INCREMENTAL')
+  db.run('PRAGMA journal_mode = WAL')
+  db.run('PRAGMA synchronous = FULL')
+  db.run('PRAGMA foreign_keys = ON')
+  db.run('PRAGMA busy_timeout = 100')
+  db.run('PRAGMA cache_size = -16384')
+  // 4000 pages: a checkpoint costs milliseconds, so it happens rarely in a burst; the janitor does it when idle.
+  db.run('PRAGMA wal_autocheckpoint = 4000')
+  if (pragma(db, 'journal_mode') !== 'wal' || pragma(db, 'synchronous') !== 2)
+    return {
+      kind: 'refused',
+      message: `${path} does not take WAL with synchronous=FULL: is it on a network file system?`,
+    }
+  migrate(db, schema)
+  return { kind: 'opened', db }
+}
+
+/** Opens or creates `path`. A file that is no database, or is newer than this binary, is refused in one sentence. */
+export const openDatabase = (path: string): Opened => {
+  let db: Database | undefined
+  try {
+    db = new Database(path, { create: true, readwrite: true, strict: true })
+    const opened = prepare(db, path)
+    if (opened.kind === 'refused') db.close()
+    return opened
+  } catch (error) {
+    db?.close()
+    return {
+      kind: 'refused',
+      message: `cannot open ${path}: ${error instanceof Error ? error.message : String(error)}`,
+    }
+  }
+}

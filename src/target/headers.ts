@@ -1,0 +1,58 @@
+/** Which headers may cross foreman; it must never let a hop-by-hop header or a client's credentials through. */
+import type { HeaderPairs } from './wire.ts'
+
+// RFC 9110 section 7.6.1, and Proxy-Connection, which browsers of old still send.
+const hopByHop: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+// Expect: Bun has answered it already. Authorization: a client's key opens foreman, not the target.
+const requestOnly: ReadonlySet<string> = new Set(['host', 'content-length', 'expect', 'authorization'])
+
+const none: ReadonlySet<string> = new Set()
+const token = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+
+/** The request headers that go on to the target. Origin and User-Agent stay: CORS is the target's to decide. */
+export const requestHeaders = (headers: Iterable<readonly [string, string]>): [string, string][] => {
+  const pairs = [...headers]
+  const named = namedByConnection(pairs)
+  const kept: [string, string][] = []
+  for (const [name, value] of pairs) {
+    const key = name.toLowerCase()
+    if (!hopByHop.has(key) && !requestOnly.has(key) && !named.has(key)) kept.push([name, value])
+  }
+  return kept
+}
+
+/**
+ * The reply headers that go on to the client. Content-Length is kept only when no body follows (HEAD, 304): a body is
+ * framed anew by whoever sends it on, and two framings of one body are how requests are smuggled.
+ */
+export const replyHeaders = (headers: HeaderPairs, bodyFollows: boolean): HeaderPairs => {
+  const named = namedByConnection(headers)
+  return headers.filter(([name]) => {
+    const key = name.toLowerCase()
+    return !hopByHop.has(key) && !named.has(key) && !(bodyFollows && key === 'content-length')
+  })
+}
+
+// Only tokens count as names, and framing is never up to Connection: "Connection: content-length" is an old smuggling trick.
+const namedByConnection = (pairs: Iterable<readonly [string, string]>): ReadonlySet<string> => {
+  let named: Set<string> | undefined
+  for (const [name, value] of pairs) {
+    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue
+    for (const part of value.split(',')) {
+      const key = part.trim().toLowerCase()
+      if (token.test(key) && key !== 'content-length') named = (named ?? new Set()).add(key)
+    }
+  }
+  return named ?? none
+}

@@ -1,0 +1,246 @@
+/** Reads HTTP/1.1 answers out of bytes, however the network cut them; pure, and it must never guess past malformed framing. */
+import { parseReplyHead, type ReplyHead } from './reply-head.ts'
+
+/** Receives what the parser finds, in order and synchronously: one head, the chunks, and the end. */
+export interface ReplySink {
+  head(head: ReplyHead): void
+  /** One HTTP chunk where the answer is chunked, else a piece of the body as it arrived. Never empty, never copied. */
+  chunk(bytes: Uint8Array): void
+  end(): void
+}
+
+/** `reading` wants more bytes, `done` has seen the whole answer, `malformed` and `truncated` are final. */
+export type ParseState = 'reading' | 'done' | 'malformed' | 'truncated'
+
+const HEAD_BYTES_MAX = 65_536
+const CHUNK_LINE_BYTES_MAX = 1024
+// A chunk in several segments is joined up to here, so a token's line stays whole; a longer one streams through.
+const JOIN_BYTES_MAX = 65_536
+const HEAD_END = Buffer.from('\r\n\r\n')
+const CR = 13
+const LF = 10
+const SEMICOLON = 59
+const empty = Buffer.alloc(0)
+
+type Step = 'head' | 'length' | 'close' | 'size' | 'data' | 'data-end' | 'trailer' | 'over'
+
+/** One parser per answer. `leftOver` tells whether bytes followed the end of it. */
+export class ReplyParser {
+  leftOver = false
+  /** Says what was wrong once `push` has answered `malformed`. */
+  problem = ''
+  readonly #method: string
+  readonly #sink: ReplySink
+  #step: Step = 'head'
+  #state: ParseState = 'reading'
+  #input: Buffer = empty
+  #at = 0
+  #missing = 0
+  #trailerBytes = 0
+  #parts: Buffer[] = []
+  #partBytes = 0
+
+  constructor(method: string, sink: ReplySink) {
+    this.#method = method
+    this.#sink = sink
+  }
+
+  /** Takes the next bytes off the wire; they are kept and handed on, so the caller must not write to them again. */
+  push(bytes: Buffer): ParseState {
+    if (this.#state !== 'reading') {
+      this.leftOver ||= bytes.length > 0
+      return this.#state
+    }
+    this.#input = this.#at < this.#input.length ? Buffer.concat([this.#input.subarray(this.#at), bytes]) : bytes
+    this.#at = 0
+    const state = this.#run()
+    this.leftOver = state === 'done' && this.#at < this.#input.length
+    if (state !== 'reading' || this.#at === this.#input.length) this.#drop()
+    return state
+  }
+
+  /** The target closed its side in good order: the end of a body without framing, too early for any other. */
+  finish(): ParseState {
+    if (this.#state !== 'reading') return this.#state
+    if (this.#step === 'close') return this.#finished()
+    this.#state = 'truncated'
+    return this.#state
+  }
+
+  #run(): ParseState {
+    while (this.#advance());
+    return this.#state
+  }
+
+  #drop(): void {
+    this.#input = empty
+    this.#at = 0
+  }
+
+  #finished(): ParseState {
+    this.#step = 'over'
+    this.#state = 'done'
+    this.#sink.end()
+    return this.#state
+  }
+
+  #fail(problem: string): false {
+    this.problem = problem
+    this.#state = 'malformed'
+    return false
+  }
+
+  /** One step; false when it needs more bytes or is over. */
+  #advance(): boolean {
+    switch (this.#step) {
+      case 'head':
+        return this.#head()
+      case 'length':
+        return this.#length()
+      case 'close':
+        return this.#untilClose()
+      case 'size':
+        return this.#size()
+      case 'data':
+        return this.#data()
+      case 'data-end':
+        return this.#dataEnd()
+      case 'trailer':
+        return this.#trailer()
+      case 'over':
+        return false
+      default:
+        return this.#step satisfies never
+    }
+  }
+
+  #head(): boolean {
+    const end = this.#input.indexOf(HEAD_END, this.#at)
+    const length = (end < 0 ? this.#input.length : end) - this.#at
+    if (length > HEAD_BYTES_MAX) return this.#fail(`the head is longer than ${HEAD_BYTES_MAX} bytes`)
+    if (end < 0) return this.#looksLikeHttp()
+    const parsed = parseReplyHead(this.#input.toString('latin1', this.#at, end), this.#method)
+    if (parsed.kind === 'malformed') return this.#fail(parsed.message)
+    this.#at = end + HEAD_END.length
+    if (parsed.kind === 'interim') return true
+    this.#step =
+      parsed.head.framing.kind === 'chunked' ? 'size' : parsed.head.framing.kind === 'close' ? 'close' : 'length'
+    if (parsed.head.framing.kind === 'length') this.#missing = parsed.head.framing.bytes
+    this.#sink.head(parsed.head)
+    return true
+  }
+
+  // Garbage without a blank line is named at its first bytes instead of being collected up to the limit.
+  #looksLikeHttp(): boolean {
+    const start = this.#input.toString('latin1', this.#at, this.#at + 5)
+    return 'HTTP/'.startsWith(start) ? false : this.#fail('the answer does not start with HTTP/')
+  }
+
+  #length(): boolean {
+    if (this.#missing === 0) {
+      this.#finished()
+      return false
+    }
+    const piece = this.#take(this.#missing)
+    if (piece.length === 0) return false
+    this.#missing -= piece.length
+    this.#sink.chunk(piece)
+    return true
+  }
+
+  #untilClose(): boolean {
+    const piece = this.#take(Number.POSITIVE_INFINITY)
+    if (piece.length > 0) this.#sink.chunk(piece)
+    return false
+  }
+
+  #take(bytesMax: number): Buffer {
+    const end = Math.min(this.#input.length, this.#at + bytesMax)
+    const whole = this.#at === 0 && end === this.#input.length
+    const piece = whole ? this.#input : this.#input.subarray(this.#at, end)
+    this.#at = end
+    return piece
+  }
+
+  #size(): boolean {
+    const end = this.#lineEnd(CHUNK_LINE_BYTES_MAX, 'chunk size')
+    if (end < 0) return false
+    let at = this.#at
+    let size = 0
+    for (let digit = hexDigit(this.#input[at]); digit >= 0; digit = hexDigit(this.#input[++at]))
+      size = size * 16 + digit
+    // 12 hexadecimal digits are 256 TiB: more is nonsense, and would leave the safe integers soon after.
+    if (at === this.#at || size > 0xffff_ffff_ffff) return this.#fail('bad chunk size')
+    while (this.#input[at] === 32 || this.#input[at] === 9) at++
+    if (at < end && this.#input[at] !== SEMICOLON) return this.#fail('bad chunk size')
+    this.#at = end + 2
+    this.#missing = size
+    this.#step = size === 0 ? 'trailer' : 'data'
+    return true
+  }
+
+  /** Offset of the CRLF that ends the line at hand; -1 while it is not there, or when the line is bad. */
+  #lineEnd(bytesMax: number, what: string): number {
+    const lf = this.#input.indexOf(LF, this.#at)
+    const length = (lf < 0 ? this.#input.length : lf) - this.#at
+    if (length > bytesMax) this.#fail(`the ${what} line is longer than ${bytesMax} bytes`)
+    else if (lf >= 0 && (length === 0 || this.#input[lf - 1] !== CR))
+      this.#fail(`the ${what} line does not end with CRLF`)
+    else if (lf >= 0) return lf - 1
+    return -1
+  }
+
+  #data(): boolean {
+    const piece = this.#take(this.#missing)
+    if (piece.length === 0) return false
+    this.#missing -= piece.length
+    if (this.#missing > 0 || this.#partBytes > 0) this.#hold(piece)
+    else this.#sink.chunk(piece)
+    if (this.#missing > 0 && this.#partBytes <= JOIN_BYTES_MAX) return false
+    this.#release()
+    if (this.#missing === 0) this.#step = 'data-end'
+    return true
+  }
+
+  #hold(piece: Buffer): void {
+    this.#parts.push(piece)
+    this.#partBytes += piece.length
+  }
+
+  #release(): void {
+    if (this.#partBytes === 0) return
+    const [only] = this.#parts
+    this.#sink.chunk(this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts))
+    this.#parts = []
+    this.#partBytes = 0
+  }
+
+  #dataEnd(): boolean {
+    const have = this.#input.length - this.#at
+    if (have > 0 && this.#input[this.#at] !== CR) return this.#fail('a chunk does not end with CRLF')
+    if (have < 2) return false
+    if (this.#input[this.#at + 1] !== LF) return this.#fail('a chunk does not end with CRLF')
+    this.#at += 2
+    this.#step = 'size'
+    return true
+  }
+
+  // Trailers are read past: no one asked for them with TE, so they may be discarded (RFC 9110 section 6.5.1).
+  #trailer(): boolean {
+    const end = this.#lineEnd(HEAD_BYTES_MAX, 'trailer')
+    if (end < 0) return false
+    const blank = end === this.#at
+    this.#trailerBytes += end + 2 - this.#at
+    if (this.#trailerBytes > HEAD_BYTES_MAX) return this.#fail(`the trailers are longer than ${HEAD_BYTES_MAX} bytes`)
+    this.#at = end + 2
+    if (blank) this.#finished()
+    return !blank
+  }
+}
+
+const hexDigit = (byte: number | undefined): number => {
+  if (byte === undefined) return -1
+  if (byte >= 48 && byte <= 57) return byte - 48
+  const letter = byte | 32
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1
+}
