@@ -122,7 +122,7 @@ const stopAll = async () => {
 
 const directory = await mkdtemp(join(tmpdir(), 'foreman-demo-'))
 const interrupted = new Promise<void>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve())
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve())
 })
 let code = 0
 try {

@@ -39,6 +39,7 @@ export const loadConfig = (env: Environment): LoadedConfig => {
   const config: Config = Object.freeze({
     ...values,
     addr: Object.freeze(values.addr),
+    webhookSecrets: Object.freeze(values.webhookSecrets),
     dataDir: resolve(values.dataDir),
   })
   if (isSelf(config)) {

@@ -74,7 +74,8 @@ export const startForeman = async (
   }
   const { db } = opened
   const target = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
-  const queue = createQueue({ db, ledger: createLedger(db), maxQueue: config.maxQueue })
+  const ledger = createLedger(db)
+  const queue = createQueue({ db, ledger, maxQueue: config.maxQueue })
   let engine: Engine | null = null
   const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
   const metrics = createMetrics({
@@ -120,7 +121,7 @@ export const startForeman = async (
       targetUrl: config.ollamaUrl,
       lastTickAt: () => started.lastTickAt(),
       isDraining: () => draining,
-      isWritable: () => started.isWritable(),
+      isWritable: ledger.isWritable,
       targetView: () => state.view,
       workerView: () => worker.view,
       counts: queue.counts,

@@ -63,8 +63,9 @@ export const parseGoDurationMs = (text: string): Parsed<number> => {
     if (factor === undefined) {
       return { kind: 'bad', problem: `time: unknown unit ${goQuote(unit)} in duration ${goQuote(text)}` }
     }
-    // Go truncates below a nanosecond, so "0.5ns" is zero.
-    nanoseconds += Math.trunc(Number(`${whole || '0'}.${fraction || '0'}`) * factor)
+    // Go's own arithmetic: the fraction as a whole number times the unit per scale, truncated, so that 73.001s is exact.
+    const fractionNanoseconds = Number(fraction || '0') * (factor / 10 ** fraction.length)
+    nanoseconds += Number(whole || '0') * factor + Math.trunc(fractionNanoseconds)
     if (nanoseconds >= nanosecondsMax) return invalid(text)
     rest = rest.slice(match?.[0].length ?? rest.length)
   }

@@ -54,7 +54,7 @@ interface Mutable {
 
 type ReadLine = (line: string, seen: Mutable) => void
 
-const LOST_TEXT = 'the model runner failed; Ollama does not pass its words on here'
+const LOST_TEXT = 'an error was encountered while running the model'
 
 // A quote inside a JSON string is always escaped, so these can only match a member; the parse then says which.
 const DONE = /"done"\s*:\s*true|"_debug_info"\s*:/

@@ -6,7 +6,8 @@ import type { ReplyBody, SendTarget } from './ports.ts'
 
 export type Asked =
   | { readonly kind: 'answered'; readonly json: unknown; readonly body: Uint8Array }
-  | { readonly kind: 'failed'; readonly message: string }
+  /** `reached`: it did answer, only not what was asked. */
+  | { readonly kind: 'failed'; readonly message: string; readonly reached: boolean }
 
 const wholeBody = async (body: ReplyBody): Promise<Uint8Array | string> => {
   if (body.complete !== null) return body.complete
@@ -19,13 +20,13 @@ const wholeBody = async (body: ReplyBody): Promise<Uint8Array | string> => {
   }
 }
 
-const failed = (message: string): Asked => ({ kind: 'failed', message })
+const failed = (message: string, reached = false): Asked => ({ kind: 'failed', message, reached })
 
 const parsed = (body: Uint8Array): Asked => {
   try {
     return { kind: 'answered', json: JSON.parse(new TextDecoder().decode(body)), body }
   } catch (error) {
-    if (error instanceof SyntaxError) return failed('the target did not answer with JSON')
+    if (error instanceof SyntaxError) return failed('the target did not answer with JSON', true)
     throw error
   }
 }
@@ -35,7 +36,7 @@ export const askTarget = async (
   target: SendTarget,
   path: string,
   body?: string,
-  headTimeoutMs = PROBE_TIMEOUT_MS,
+  wholeTimeoutMs = PROBE_TIMEOUT_MS,
 ): Promise<Asked> => {
   const request = {
     method: body === undefined ? 'GET' : 'POST',
@@ -43,11 +44,11 @@ export const askTarget = async (
     headers: body === undefined ? [] : ([['Content-Type', 'application/json']] as const),
     body: body === undefined ? null : new TextEncoder().encode(body),
   }
-  const reply = await target.send(request, { reuse: false, headTimeoutMs, connectTimeoutMs: PROBE_TIMEOUT_MS })
+  const reply = await target.send(request, { reuse: false, wholeTimeoutMs, connectTimeoutMs: PROBE_TIMEOUT_MS })
   if (reply.kind === 'aborted') return failed('the question was given up')
   if (reply.kind !== 'answered') return failed(reply.message)
   const whole = await wholeBody(reply.body)
   if (typeof whole === 'string') return failed(whole)
-  if (reply.status !== 200) return failed(errorText(whole) ?? `${path} answered ${reply.status}`)
+  if (reply.status !== 200) return failed(errorText(whole) ?? `${path} answered ${reply.status}`, true)
   return parsed(whole)
 }

@@ -5,6 +5,7 @@ import { type Answer, failureFromText, isRequestFault, type Outcome, outcomeOfRe
 import { errorBody, errorText } from '../domain/refusal.ts'
 import { concat, createStreamWatch, isStream, readWholeAnswer } from '../domain/stream-watch.ts'
 import type { Caller } from './caller.ts'
+import type { Loaded } from './loader.ts'
 import type { Reply, ReplyBody, SendTarget } from './ports.ts'
 
 /** Ends an attempt from outside. */
@@ -14,6 +15,13 @@ export interface Stopper {
   readonly why: Outcome | null
   stop(why: Outcome): void
 }
+
+/** Resolves when the attempt is stopped from outside. */
+export const stopped = ({ signal }: Stopper): Promise<'stopped'> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve('stopped')
+    else signal.addEventListener('abort', () => resolve('stopped'), { once: true })
+  })
 
 /** A stopper that has not been used. */
 export const createStopper = (): Stopper => {
@@ -85,13 +93,13 @@ interface WorkDeps {
   readonly saw: () => void
 }
 
-/** Issues the load idiom with the job's own reload options. Null: loaded, or for the request itself to find out. */
+/** Issues the load idiom with the job's own reload options. */
 export const load = async (
   target: SendTarget,
   call: Call,
   signal: AbortSignal,
   keepAliveJson: string | null,
-): Promise<Outcome | null> => {
+): Promise<Loaded> => {
   const request = {
     method: 'POST',
     path: '/api/generate',
@@ -103,8 +111,9 @@ export const load = async (
   const body = await readWhole(reply.body, null, () => undefined)
   if ('kind' in body) return body
   const message = errorText(body) ?? ''
+  if (reply.status < 300) return 'loaded'
   // Whatever is wrong with the request is said best by the answer to the request itself.
-  if (reply.status < 300 || isRequestFault(message) || (reply.status < 500 && reply.status !== 429)) return null
+  if (isRequestFault(message) || (reply.status < 500 && reply.status !== 429)) return 'unknown'
   const answer: Answer = {
     status: reply.status,
     headers: [['Content-Type', 'application/json; charset=utf-8']],
@@ -142,13 +151,14 @@ const passStream = async (reply: Answered, { caller, stopper, saw }: WorkDeps): 
     watch.push(next.bytes)
     if (!caller.committed && !stopper.signal.aborted) caller.begin(reply.status, reply.headers)
     const slow = caller.write(next.bytes)
-    if (slow !== undefined) await slow
+    if (slow !== undefined) await Promise.race([slow, stopped(stopper)])
     next = await reply.body.read()
   }
   const state = watch.state()
   if (state.kind === 'error')
     return { kind: 'broken', failure: failureFromText(state.message), answer: null, told: state.told }
-  if (next.kind !== 'end') return brokenRead(next, stopper.why)
+  // With the final chunk the answer is whole, however the connection ends after it.
+  if (state.kind === 'open' && next.kind !== 'end') return brokenRead(next, stopper.why)
   if (state.kind === 'open') return { kind: 'broken', failure: failure('unfinished'), answer: null, told: false }
   caller.end()
   return { kind: 'done', usage: watch.usage() }

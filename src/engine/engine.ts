@@ -51,8 +51,6 @@ export interface Engine {
   readonly probe: () => Promise<boolean>
   /** Wall milliseconds of the last tick of the event loop's own timer. */
   lastTickAt(): number
-  /** Whether the last write to the database was taken. */
-  isWritable(): boolean
   recover(): void
   start(): void
   stop(graceMs: number): Promise<void>
@@ -62,15 +60,9 @@ const TICK_MS = 1_000
 
 /** Puts the loops together; nothing runs before `start`. */
 export const createEngine = (deps: EngineDeps): Engine => {
-  const { config, queue, target, clock, random } = deps
-  let writable = true
+  const { config, queue, target, clock, random, emit } = deps
   let tickedAt = clock.now()
   let cancelTick = () => {}
-  const emit: Emit = (event) => {
-    if (event.event === 'settle_retried' || (event.event === 'loop_failed' && event.loop !== 'poller')) writable = false
-    else if (event.event === 'job_submitted' || event.event === 'job_done') writable = true
-    deps.emit(event)
-  }
   const state = createTargetState(emit)
   const callers = createCallers()
   const probe = async () => (await askTarget(target, '/api/version')).kind === 'answered'
@@ -136,7 +128,6 @@ export const createEngine = (deps: EngineDeps): Engine => {
     callers,
     probe,
     lastTickAt: () => tickedAt,
-    isWritable: () => writable,
     recover() {
       const recovered = queue.recover(clock.now())
       emit({ event: 'recovered', ...recovered })
@@ -153,6 +144,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
       unsubscribe()
       await intake.close()
       await Promise.all([worker.stop(graceMs), poller.stop(), janitor.stop()])
+      // The last job may have gone back to wait for another attempt.
+      await intake.close()
       intake.stop()
       cancelTick()
     },

@@ -1,8 +1,8 @@
 /** The load in progress, if any: it belongs to foreman and not to a client, so that one who leaves does not end it for others. */
 import type { Outcome } from '../domain/outcome.ts'
 
-/** Null: loaded, or for the request itself to find out. */
-export type Loaded = Outcome | null
+/** `unknown`: the load was refused; the request itself will say why. */
+export type Loaded = 'loaded' | 'unknown' | Outcome
 
 export interface Loader {
   /** The residency key being loaded now. */

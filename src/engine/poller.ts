@@ -3,7 +3,7 @@ import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/engine-event.ts'
 import { type Inventory, inventoryFrom, type ResidentModel, residentsFrom } from '../domain/inventory.ts'
 import { modelOfKey } from '../domain/residency.ts'
-import { askTarget } from './ask.ts'
+import { type Asked, askTarget } from './ask.ts'
 import { createNudge } from './nudge.ts'
 import type { SendTarget } from './ports.ts'
 import type { TargetState } from './target-state.ts'
@@ -35,11 +35,14 @@ export interface Poller {
 const RETURN_PROBE_FIRST_MS = 1_000
 
 interface Polled {
+  kind: 'polled'
   inventory: Inventory
   tagsBody: Uint8Array
   residents: ResidentModel[]
   version: string | null
 }
+
+type Failed = Extract<Asked, { kind: 'failed' }>
 
 const versionOf = (body: unknown): string | null =>
   typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : null
@@ -53,17 +56,19 @@ export const createPoller = (deps: PollerDeps): Poller => {
   let looping: Promise<void> = Promise.resolve()
   let failuresInARow = 0
 
-  const askAll = async (): Promise<Polled | string> => {
+  const askAll = async (): Promise<Polled | Failed> => {
     const tags = await askTarget(target, '/api/tags')
-    if (tags.kind === 'failed') return tags.message
+    if (tags.kind === 'failed') return tags
     const inventory = inventoryFrom(tags.json)
-    if (inventory === null) return 'the answer of /api/tags is not a list of models'
+    if (inventory === null)
+      return { kind: 'failed', message: 'the answer of /api/tags is not a list of models', reached: true }
     const ps = await askTarget(target, '/api/ps')
-    if (ps.kind === 'failed') return ps.message
+    if (ps.kind === 'failed') return ps
     // The version changes only when the target was restarted.
     const known = state.view.reachable ? state.view.version : null
     const version = known === null ? await askTarget(target, '/api/version') : null
     return {
+      kind: 'polled',
       inventory,
       tagsBody: tags.body,
       residents: residentsFrom(ps.json) ?? [],
@@ -75,15 +80,18 @@ export const createPoller = (deps: PollerDeps): Poller => {
     const idleBefore = !deps.isBusy()
     const keyBefore = state.residentKey
     const polled = await askAll()
-    if (typeof polled === 'string') {
+    if (polled.kind === 'failed') {
       if (deps.isAwaited()) failuresInARow++
-      if (!state.view.degraded) emit({ event: 'poll_failed', message: polled })
+      if (!state.view.degraded) emit({ event: 'poll_failed', message: polled.message })
       state.update({ degraded: true })
-      if (!deps.isBusy()) state.unreached(polled)
+      // A target that answers, if only with an error, is there.
+      if (!polled.reached && !deps.isBusy()) state.unreached(polled.message)
+      else if (polled.reached) state.reached()
       return
     }
     failuresInARow = 0
-    state.update({ ...polled, degraded: false, lastPollAt: clock.now() })
+    const { inventory, tagsBody, residents, version } = polled
+    state.update({ inventory, tagsBody, residents, version, degraded: false, lastPollAt: clock.now() })
     state.reached()
     // Only what nothing touched while we asked can be believed to be gone.
     const untouched = idleBefore && !deps.isBusy() && keyBefore !== null && keyBefore === state.residentKey

@@ -28,7 +28,7 @@ export type Reply =
 export interface SendTarget {
   send(
     request: { method: string; path: string; headers: HeaderPairs; body: Uint8Array | null },
-    options: { signal?: AbortSignal; reuse: boolean; headTimeoutMs?: number; connectTimeoutMs?: number },
+    options: { signal?: AbortSignal; reuse: boolean; wholeTimeoutMs?: number; connectTimeoutMs?: number },
   ): Promise<Reply>
 }
 

@@ -4,7 +4,7 @@ import type { Emit } from '../domain/engine-event.ts'
 import type { ActiveJob } from '../domain/job.ts'
 import { isZeroKeepAlive, type KeepAlivePolicy, keepAliveFor } from '../domain/keep-alive.ts'
 import type { Outcome } from '../domain/outcome.ts'
-import { load, type Stopper, work } from './attempt.ts'
+import { load, type Stopper, stopped, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
 import { createLiveness } from './liveness.ts'
 import type { Loader } from './loader.ts'
@@ -37,14 +37,13 @@ const loadModel = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Out
   const { queue, target, state, loader } = deps
   const { job, stopper } = slot
   const policy = keepAliveFor(deps.keepAlive, caller.call.canonicalModel)?.json ?? null
+  // Whatever was loaded may be on its way out from here on.
+  state.setResident(null)
   const loading = loader.ensure(job.residencyKey, (signal) => load(target, caller.call, signal, policy))
-  const stopped = new Promise<'stopped'>((resolve) =>
-    stopper.signal.addEventListener('abort', () => resolve('stopped'), { once: true }),
-  )
-  const first = await Promise.race([loading, stopped])
+  const first = await Promise.race([loading, stopped(stopper)])
   if (first !== 'stopped') {
-    if (first === null) state.setResident(job.residencyKey)
-    return first
+    if (first === 'loaded') state.setResident(job.residencyKey)
+    return typeof first === 'string' ? null : first
   }
   const why = stopper.why ?? { kind: 'left' }
   // Others wait for the same load: it goes on, and the next of them joins it.

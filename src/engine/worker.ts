@@ -88,6 +88,18 @@ export const createWorker = (given: WorkerDeps): Worker => {
     return decide(outcome, { job, committed, now, chance: random(), patienceUntil: caller.patienceUntil(now, outcome) })
   }
 
+  /** Settles, and only then says that the target is away: whoever reacts to that finds the job waiting again. */
+  const conclude = async (job: ActiveJob, verdict: Verdict, caller: Caller, outcome: Outcome): Promise<void> => {
+    const acknowledged = acknowledge(job, verdict, caller)
+    if (outcome.kind === 'unreached') state.unreached(outcome.message)
+    if (outcome.kind === 'lost') state.unreached(failure('target_lost').message)
+    await acknowledged
+    // Somebody may have left while the job was on its way back into the queue.
+    if (verdict.to !== 'queued' || !caller.left.aborted) return
+    await queue.withdraw(job.id, 'cancelled', clock.now())
+    deps.release(job.id)
+  }
+
   /** Runs one job and tells its caller; what is left to do is the settle. */
   const runOne = async (job: ActiveJob): Promise<() => Promise<void>> => {
     const caller = deps.callerOf(job)
@@ -100,9 +112,7 @@ export const createWorker = (given: WorkerDeps): Worker => {
     announce(job, verdict, outcome)
     if (verdict.to === 'failed') caller.fail(verdict.failure, verdict.answer, verdict.told)
     if (verdict.to !== 'queued') deps.release(job.id)
-    if (outcome.kind === 'unreached') state.unreached(outcome.message)
-    if (outcome.kind === 'lost') state.unreached(failure('target_lost').message)
-    return () => acknowledge(job, verdict, caller)
+    return () => conclude(job, verdict, caller, outcome)
   }
 
   const claim = () => {

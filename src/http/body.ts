@@ -47,9 +47,8 @@ const readCounted = async (stream: ReadableStream<Uint8Array>, maxBytes: number)
 /** A reader that shares one account of held bytes. */
 export const createBodyReader = (maxBodyBytes: number): BodyReader => {
   let heldBytes = 0
-  const readBytes = async (request: Request): Promise<Uint8Array | null> => {
-    const length = contentLength(request)
-    if (length !== null) return length > maxBodyBytes ? null : new Uint8Array(await request.arrayBuffer())
+  const readBytes = async (request: Request, length: number | null): Promise<Uint8Array | null> => {
+    if (length !== null) return new Uint8Array(await request.arrayBuffer())
     return request.body === null ? new Uint8Array(0) : readCounted(request.body, maxBodyBytes)
   }
   return {
@@ -57,19 +56,23 @@ export const createBodyReader = (maxBodyBytes: number): BodyReader => {
       return heldBytes
     },
     async read(request) {
-      if (heldBytes + (contentLength(request) ?? 0) > HELD_BODIES_MAX_BYTES)
-        return { kind: 'failed', failure: failure('queue_full') }
+      const length = contentLength(request)
+      if (length !== null && length > maxBodyBytes) return { kind: 'failed', failure: failure('body_too_large') }
+      // Announced bytes are held before they arrive, or many slow uploads together would pass the bound.
+      let held = length ?? 0
+      if (heldBytes + held > HELD_BODIES_MAX_BYTES) return { kind: 'failed', failure: failure('queue_full') }
+      const hold = (bytes: number) => {
+        heldBytes += bytes - held
+        held = bytes
+      }
+      heldBytes += held
       try {
-        const bytes = await readBytes(request)
+        const bytes = await readBytes(request, length)
+        hold(bytes?.length ?? 0)
         if (bytes === null) return { kind: 'failed', failure: failure('body_too_large') }
-        heldBytes += bytes.length
-        let held = true
-        const release = () => {
-          if (held) heldBytes -= bytes.length
-          held = false
-        }
-        return { kind: 'body', bytes, release }
+        return { kind: 'body', bytes, release: () => hold(0) }
       } catch (error) {
+        hold(0)
         // The connection ended before its body did: nobody is there to be told.
         if (request.signal.aborted || error instanceof Error) return { kind: 'left' }
         throw error

@@ -116,9 +116,10 @@ export const createExchange = (request: WireRequest, line: Line): OpenExchange =
   }
   const performCut = ({ how }: Cut) => {
     if (how === 'malformed') write('zz\r\n')
+    // Leaving comes first: a closing socket would otherwise count as a client that left.
+    leave()
     if (how === 'reset') line.reset()
     else line.hangUp()
-    leave()
   }
 
   const begin = (status: number, headers: readonly Header[]) => {
@@ -194,8 +195,8 @@ export const createExchange = (request: WireRequest, line: Line): OpenExchange =
       finish()
     },
     reset() {
-      line.reset()
       leave()
+      line.reset()
     },
     cutWith(how) {
       cut = how

@@ -1,6 +1,5 @@
 /** One generation from the wish for a runner to the last chunk, the same for every API; it must never write a byte of JSON itself. */
 import type { Origin } from './answer.ts'
-import type { Runner } from './runner.ts'
 import type { Grant } from './scheduler.ts'
 import { type Ending, outOfMemory, type Piece, readScript, type Script } from './script.ts'
 import { BUSY, type Call, refuse, type Stage } from './stage.ts'
@@ -23,6 +22,8 @@ const scriptOf = (task: Task, { fault }: Call): Script => {
   const ending: Ending = { kind: 'broken', status: 500, text: fault.text, died: true, outOfMemory: false }
   return { ...script, pieces: script.pieces.slice(0, fault.chunks ?? 1), ending }
 }
+
+type Lease = Extract<Grant, { kind: 'ready' }>
 
 const slowFactor = ({ fault }: Call): number => (fault?.kind === 'slow' ? fault.factor : 1)
 
@@ -129,8 +130,10 @@ const work = async (
   return call.exchange.done ? script.ending : null
 }
 
-const onRunner = async (stage: Stage, call: Call, task: Task, voice: Voice, startNs: number, runner: Runner | null) => {
+/** `lease` is null for work that happens elsewhere. */
+const perform = async (stage: Stage, call: Call, task: Task, voice: Voice, startNs: number, lease: Lease | null) => {
   const { tally } = stage
+  const runner = lease?.runner
   const readyNs = stage.pulse.nanoseconds()
   if (runner && !(await runner.slot(call.exchange))) return
   tally.add('generationsStarted')
@@ -143,6 +146,8 @@ const onRunner = async (stage: Stage, call: Call, task: Task, voice: Voice, star
       if (ending.outOfMemory) stage.scheduler.expireAll()
     }
     runner?.leaveSlot()
+    // Before the count, so that whoever waits for it sees the runner as it will stay.
+    lease?.release()
     tally.add(ending ? 'generationsFinished' : 'generationsAborted')
   }
 }
@@ -169,7 +174,7 @@ export const generate = async (stage: Stage, call: Call, task: Task, voice: Voic
   const startNs = stage.pulse.nanoseconds()
   // A cloud stub runs elsewhere: no runner, no queue.
   if (task.model.spec.remoteHost !== undefined) {
-    if (!answerAtOnce(stage, call, task, voice)) await onRunner(stage, call, task, voice, startNs, null)
+    if (!answerAtOnce(stage, call, task, voice)) await perform(stage, call, task, voice, startNs, null)
     return
   }
   const { fault } = call
@@ -183,7 +188,7 @@ export const generate = async (stage: Stage, call: Call, task: Task, voice: Voic
   })
   if (grant.kind !== 'ready') return refuseGrant(stage, call, task, grant)
   try {
-    if (!answerAtOnce(stage, call, task, voice)) await onRunner(stage, call, task, voice, startNs, grant.runner)
+    if (!answerAtOnce(stage, call, task, voice)) await perform(stage, call, task, voice, startNs, grant)
   } finally {
     grant.release()
   }

@@ -37,6 +37,9 @@ export interface Direction {
 }
 
 const DEFAULT_TOKENS = 5
+// A prompt is anybody's text: without bounds one marker could eat the memory.
+const TOKENS_MAX = 1_000_000
+const TOKEN_BYTES_MAX = 64 << 20
 // Ollama ends a generation after so many identical tokens in a row.
 const REPEAT_MAX = 30
 const MARKER = /\[\[([a-z]+[0-9]*)(?:=([^\]]*))?\]\]/g
@@ -68,12 +71,21 @@ const readMarkers = (prompt: string): { values: Map<string, string>; ids: string
   return { values, ids }
 }
 
+/** The number of a marker between 0 and `max`; what is no number counts as `otherwise`. */
+const numberOf = (value: string | undefined, otherwise: number, max: number): number => {
+  const number = Math.trunc(Number(value ?? otherwise))
+  return Number.isNaN(number) ? otherwise : Math.min(Math.max(number, 0), max)
+}
+
 const writePieces = (values: Map<string, string>, { thinks, hasTools }: Direction): Piece[] => {
-  const same = Number(values.get('same') ?? 0)
+  const same = numberOf(values.get('same'), 0, TOKENS_MAX)
   if (same > 0) return Array.from({ length: same }, () => ({ text: 'x', kind: 'text' }))
   const bytes = values.get('chunk')
-  if (bytes !== undefined) return [{ text: 'x'.repeat(Number(bytes)), kind: 'text' }]
-  const count = Number(values.get('n') ?? DEFAULT_TOKENS)
+  if (bytes !== undefined) {
+    const said = 'x'.repeat(numberOf(bytes, 1, TOKEN_BYTES_MAX))
+    return Array.from({ length: numberOf(values.get('n'), 1, TOKENS_MAX) }, () => ({ text: said, kind: 'text' }))
+  }
+  const count = numberOf(values.get('n'), DEFAULT_TOKENS, TOKENS_MAX)
   const thinking = thinks ? count >> 1 : 0
   const pieces: Piece[] = []
   for (let i = 0; i < count; i++) {
@@ -88,7 +100,7 @@ const writePieces = (values: Map<string, string>, { thinks, hasTools }: Directio
 const endsAtOnce = (values: Map<string, string>): Ending | null => {
   const err = values.get('err')
   if (err !== undefined) {
-    const status = Number(err)
+    const status = Math.max(400, numberOf(err, 500, 599))
     const text = JSON.stringify({ error: { code: status, message: 'fake error', type: 'x' } })
     return broken(text, { status, died: false })
   }
@@ -98,12 +110,12 @@ const endsAtOnce = (values: Map<string, string>): Ending | null => {
 
 /**
  * Reads the script of a prompt. Markers: `[[n=5]]` tokens, `[[tool]]`, `[[crash=2]]`, `[[trunc=2]]` after so many tokens,
- * `[[crash0]]`, `[[oom0]]`, `[[err=500]]`, `[[silent=MS]]`, `[[chunk=BYTES]]` one token of that size, `[[same=N]]` N equal
+ * `[[crash0]]`, `[[oom0]]`, `[[err=500]]`, `[[silent=MS]]`, `[[chunk=BYTES]]` tokens of that size, one unless n is given, `[[same=N]]` N equal
  * tokens, `[[id=xyz]]` counted when the model works on it.
  */
 export const readScript = (direction: Direction): Script => {
   const { values, ids } = readMarkers(direction.prompt)
-  const silentMs = Number(values.get('silent') ?? 0)
+  const silentMs = numberOf(values.get('silent'), 0, Number.MAX_SAFE_INTEGER)
   const atOnce = endsAtOnce(values)
   if (atOnce) return { pieces: [], ending: atOnce, silentMs, ids }
   const pieces = writePieces(values, direction)
@@ -112,9 +124,10 @@ export const readScript = (direction: Direction): Script => {
     values.get('trunc') ?? (values.has('same') && pieces.length >= REPEAT_MAX ? String(REPEAT_MAX) : undefined)
   if (crash !== undefined) {
     const ending = broken(brokenWhileRunning('error: fake crash mid stream'))
-    return { pieces: pieces.slice(0, Number(crash)), ending, silentMs, ids }
+    return { pieces: pieces.slice(0, numberOf(crash, 0, TOKENS_MAX)), ending, silentMs, ids }
   }
-  if (trunc !== undefined) return { pieces: pieces.slice(0, Number(trunc)), ending: { kind: 'cut' }, silentMs, ids }
+  if (trunc !== undefined)
+    return { pieces: pieces.slice(0, numberOf(trunc, 0, TOKENS_MAX)), ending: { kind: 'cut' }, silentMs, ids }
   const { numPredict } = direction
   const isLong = numPredict >= 0 && numPredict < pieces.length
   return {

@@ -1,5 +1,5 @@
 /** Group commit: every write of one turn of the event loop shares one transaction; a write is told only what is committed. */
-import type { Database } from 'bun:sqlite'
+import { type Database, SQLiteError } from 'bun:sqlite'
 
 /** `durable` waits for an fsync (an acknowledged async job); `quick` survives kill -9 but not a power cut (ADR 0004). */
 export type Durability = 'durable' | 'quick'
@@ -7,6 +7,8 @@ export type Durability = 'durable' | 'quick'
 export interface Ledger {
   /** Runs `op` inside the next transaction. It may run twice, so it must touch nothing but the database. */
   write<T>(durability: Durability, op: () => T): Promise<T>
+  /** False from a write that the disk refused until one that it took; a full disk is asked again by each call. */
+  isWritable(): boolean
   /** Transactions and the writes in them so far. */
   readonly totals: { readonly transactions: number; readonly writes: number }
 }
@@ -40,6 +42,10 @@ const pend = <T>(
   }
 }
 
+/** Full, failing or read-only: not a fault of the statement. */
+const isDiskFault = (error: unknown): boolean =>
+  error instanceof SQLiteError && /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|BUSY|CORRUPT)/.test(error.code ?? '')
+
 /** The ledger of one open database. */
 export const createLedger = (db: Database): Ledger => {
   const begin = db.query('BEGIN IMMEDIATE')
@@ -47,6 +53,7 @@ export const createLedger = (db: Database): Ledger => {
   const totals = { transactions: 0, writes: 0 }
   let waiting: Pending[] = []
   let synchronous: 'FULL' | 'NORMAL' = 'FULL'
+  let refused = false
 
   const setSynchronous = (wanted: 'FULL' | 'NORMAL') => {
     if (wanted === synchronous) return
@@ -63,8 +70,10 @@ export const createLedger = (db: Database): Ledger => {
     } catch (error) {
       // A full disk may already have rolled the transaction back.
       if (db.inTransaction) db.run('ROLLBACK')
+      refused ||= isDiskFault(error)
       throw error
     }
+    refused = false
     totals.transactions++
     totals.writes += batch.length
   }
@@ -88,8 +97,25 @@ export const createLedger = (db: Database): Ledger => {
     commitBatch(batch)
   }
 
+  /** Rewrites one number in the file's head: the smallest write that needs the disk. */
+  const tryWrite = (): boolean => {
+    try {
+      db.run(
+        `PRAGMA user_version = ${db.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version}`,
+      )
+      return true
+    } catch (error) {
+      if (isDiskFault(error)) return false
+      throw error
+    }
+  }
+
   return {
     totals,
+    isWritable() {
+      if (refused && tryWrite()) refused = false
+      return !refused
+    },
     write: (durability, op) =>
       new Promise((resolve, reject) => {
         waiting.push(pend(durability, op, resolve, reject))

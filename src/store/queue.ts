@@ -67,6 +67,8 @@ interface Row {
 
 const READY = `state = 'queued' AND not_before IS NULL`
 // INDEXED BY keeps the planner on the partial indexes: after an ANALYZE it would scan the table for 800 ms.
+// The plus in `+?1` keeps a statement prepared: a bare parameter that a partial index is matched against makes SQLite
+// plan it anew at every call (80 instead of 15 us).
 const OLDEST = `FROM jobs INDEXED BY jobs_ready WHERE ${READY} ORDER BY seq LIMIT 1`
 
 const statements = (db: Database) => ({
@@ -77,12 +79,12 @@ const statements = (db: Database) => ({
   insertArtifact: db.query('INSERT INTO artifacts (job_seq, name, content_type, body) VALUES (?1, ?2, ?3, ?4)'),
   // A backoff that is over makes its job ready again, at its old place.
   ripen: db.query(`UPDATE jobs INDEXED BY jobs_backing_off SET not_before = NULL
-    WHERE state = 'queued' AND not_before IS NOT NULL AND not_before <= ?1`),
+    WHERE state = 'queued' AND not_before IS NOT NULL AND not_before <= +?1`),
   claim: db.query<Row, [number, number, string]>(`UPDATE jobs SET
       state = 'loading', attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
     WHERE seq = coalesce(
       (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
-      (SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = ?3 ORDER BY seq LIMIT 1),
+      (SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?3 ORDER BY seq LIMIT 1),
       (SELECT seq ${OLDEST}))
     RETURNING seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, deferrals, created_at`),
   nextDue: db.query<{ at: number | null }, []>(`SELECT min(not_before) AS at FROM jobs INDEXED BY jobs_backing_off
@@ -107,7 +109,7 @@ const statements = (db: Database) => ({
   requeueInterrupted: db.query(
     `UPDATE jobs SET state = 'queued', updated_at = ?1 WHERE state IN ('loading', 'working')`,
   ),
-  hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = ?1 LIMIT 1`),
+  hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?1 LIMIT 1`),
   requestBody: db.query<{ body: Uint8Array }, [number]>('SELECT body FROM requests WHERE job_seq = ?1'),
   queued: db.query<{ n: number }, []>(`SELECT count(*) AS n FROM jobs WHERE state = 'queued'`),
   oldest: db.query<{ created_at: number }, []>(`SELECT created_at ${OLDEST}`),

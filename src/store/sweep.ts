@@ -18,7 +18,7 @@ const PAGES = 100
 export const createSweep = (db: Database): Sweep => {
   const remove = db.query(`DELETE FROM jobs WHERE seq IN (
     SELECT seq FROM jobs INDEXED BY jobs_finished
-    WHERE completed_at IS NOT NULL AND completed_at <= ?1 ORDER BY completed_at LIMIT ${BATCH})`)
+    WHERE completed_at IS NOT NULL AND completed_at <= +?1 ORDER BY completed_at LIMIT ${BATCH})`)
   const freePages = db.query<{ freelist_count: number }, []>('PRAGMA freelist_count')
   return {
     deleteFinished: (completedBefore) => remove.run(completedBefore).changes,

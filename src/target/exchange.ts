@@ -34,6 +34,7 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
   #head: ReplyHead | null = null
   #queue: ReplyQueue | null = null
   #cancelTimer: (() => void) | null = null
+  #cancelWholeTimer: (() => void) | null = null
 
   constructor(deps: ExchangeDeps) {
     this.#deps = deps
@@ -78,6 +79,12 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
     const timeoutMs = options.headTimeoutMs
     if (timeoutMs !== undefined) {
       this.#cancelTimer = clock.after(timeoutMs, () => this.#break('timeout', `no answer within ${timeoutMs} ms`))
+    }
+    const wholeMs = options.wholeTimeoutMs
+    if (wholeMs !== undefined) {
+      this.#cancelWholeTimer = clock.after(wholeMs, () =>
+        this.#break('timeout', `no whole answer within ${wholeMs} ms`),
+      )
     }
     this.#upload.start(head, request)
   }
@@ -190,6 +197,7 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
     if (this.#phase === 'over') return
     this.#phase = 'over'
     this.#disarm()
+    this.#cancelWholeTimer?.()
     this.#deps.options.signal?.removeEventListener('abort', this)
     const connection = this.#connection
     this.#connection = null

@@ -22,6 +22,8 @@ export interface SendOptions {
   reuse: boolean
   /** Longest wait for the head once connected. None by default: a target may be silent for many minutes and be well. */
   headTimeoutMs?: number | undefined
+  /** Longest wait for the last byte once connected: for questions of foreman's own, whose body may be cut off by sleep as well. */
+  wholeTimeoutMs?: number | undefined
   /** Longest wait for TCP and TLS to be up, 5000 by default. */
   connectTimeoutMs?: number | undefined
 }

@@ -55,32 +55,35 @@ describe('the counters', () => {
 
   test('overlaps are counted on arrival, whichever generation route they come by', async () => {
     const rig = await startRig({ tokensPerSecond: 100 })
-    const first = await rig.chat('[[n=6]]')
+    const first = await rig.chat('[[n=100000]]')
     await first.until((text) => text.includes('tok0'))
     const second = await rig.raw()
     second.send(post('/v1/messages', { ...chatBody('x'), max_tokens: 5 }))
     await rig.waitFor((c) => c.overlaps === 1)
-    await first.until(isComplete)
+    expect(isComplete(first.received())).toBe(false)
   })
 
   test('neither embeddings nor the unload idiom overlap with a generation', async () => {
     const rig = await startRig({ tokensPerSecond: 100, maxLoadedModels: 2 })
-    const busy = await rig.chat('[[n=6]]')
+    const busy = await rig.chat('[[n=100000]]')
     await busy.until((text) => text.includes('tok0'))
     await rig.ask('/api/generate', { model: 'tiny', keep_alive: 0 })
     await rig.ask('/api/embed', { model: 'embed', input: 'x' })
-    await busy.until(isComplete)
+    expect(isComplete(busy.received())).toBe(false)
     expect(rig.counters()).toMatchObject({ overlaps: 0, openMax: 1 })
   })
 
   test('a cloud stub runs beside anything and loads nothing', async () => {
-    const models = [{ name: 'tiny' }, { name: 'big:cloud-stub', remoteHost: 'https://example.test', remoteModel: 'big' }]
+    const models = [
+      { name: 'tiny' },
+      { name: 'big:cloud-stub', remoteHost: 'https://example.test', remoteModel: 'big' },
+    ]
     const rig = await startRig({ models, tokensPerSecond: 100 })
-    const busy = await rig.chat('[[n=6]]')
+    const busy = await rig.chat('[[n=100000]]')
     await busy.until((text) => text.includes('tok0'))
     const { json } = await rig.ask('/api/chat', chatBody('x', { model: 'big:cloud-stub', stream: false }))
     expect(json).toMatchObject({ remote_model: 'big', remote_host: 'https://example.test', done: true })
-    expect(rig.counters()).toMatchObject({ overlaps: 0, loads: 1 })
+    expect(rig.counters()).toMatchObject({ overlaps: 0, loads: 1, open: 1 })
   })
 })
 

@@ -57,14 +57,15 @@ export const createIo = (env: Record<string, string> = {}, { isTerminal = false 
 
 /** A server that answers from a table of paths, and what it was asked. */
 export const createStub = (answers: Record<string, () => Response | Promise<Response>>) => {
-  const requests: Request[] = []
+  const requests: { path: string; authorization: string | null }[] = []
   const server = Bun.serve({
     hostname: '127.0.0.1',
     port: 0,
     development: false,
     fetch: (request) => {
-      requests.push(request)
-      return answers[new URL(request.url).pathname]?.() ?? new Response('404 page not found', { status: 404 })
+      const path = new URL(request.url).pathname
+      requests.push({ path, authorization: request.headers.get('authorization') })
+      return answers[path]?.() ?? new Response('404 page not found', { status: 404 })
     },
   })
   return { url: `http://127.0.0.1:${server.port}`, requests, stop: () => server.stop(true) }

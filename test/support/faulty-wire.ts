@@ -54,6 +54,8 @@ export interface FaultyWire {
   open(): number
   set(fault: WireFault): void
   silence(): void
+  /** Every open connection is reset now, as when the target's process is killed. */
+  cut(): void
   stop(): void
 }
 
@@ -131,6 +133,9 @@ export const startFaultyWire = ({
     set,
     silence: () => {
       for (const link of links) link.silence()
+    },
+    cut: () => {
+      for (const link of links) link.destroy()
     },
     stop: () => {
       listener?.stop(true)

@@ -23,6 +23,7 @@ export const rawClient = (port: number): Promise<RawClient> =>
   new Promise((resolve, reject) => {
     let text = ''
     let closing: Closing = 'open'
+    let connected = false
     let watchers: (() => void)[] = []
     const changed = () => {
       for (const watch of watchers) watch()
@@ -37,7 +38,7 @@ export const rawClient = (port: number): Promise<RawClient> =>
       changed()
     })
     socket.on('error', (error) => {
-      if (closing === 'open' && socket.connecting) reject(error)
+      if (!connected) reject(error)
       closing = 'rst'
       changed()
     })
@@ -57,7 +58,8 @@ export const rawClient = (port: number): Promise<RawClient> =>
         watchers = [...watchers, watch]
         watch()
       })
-    socket.on('connect', () =>
+    socket.on('connect', () => {
+      connected = true
       resolve({
         send: (bytes) => void socket.write(bytes),
         received: () => text,
@@ -71,8 +73,8 @@ export const rawClient = (port: number): Promise<RawClient> =>
         closing: () => closing,
         finish: () => void socket.end(),
         destroy: () => void socket.destroy(),
-      }),
-    )
+      })
+    })
   })
 
 /** A POST with a JSON body, as curl -d would send it. */

@@ -30,7 +30,7 @@ const parseHead = (text: string): AnswerHead => {
   return { status, headers }
 }
 
-const valueOf = ({ headers }: AnswerHead, name: string) => headers.find(([key]) => key.toLowerCase() === name)?.[1]
+const valueIn = ({ headers }: AnswerHead, name: string) => headers.find(([key]) => key.toLowerCase() === name)?.[1]
 
 /** A reader for one answer; `isHead` when the request was HEAD. */
 export const createAnswerReader = (isHead: boolean): AnswerReader => {
@@ -57,9 +57,9 @@ export const createAnswerReader = (isHead: boolean): AnswerReader => {
     pending = pending.subarray(end + 4)
     if (parsed.status < 200) return readHead()
     head = parsed
-    const length = valueOf(parsed, 'content-length')
+    const length = valueIn(parsed, 'content-length')
     if (isHead || parsed.status === 204 || parsed.status === 304) framing = 'none'
-    else if (valueOf(parsed, 'transfer-encoding') === 'chunked') framing = 'chunked'
+    else if (valueIn(parsed, 'transfer-encoding') === 'chunked') framing = 'chunked'
     else if (length === undefined) framing = 'close'
     else {
       framing = 'length'

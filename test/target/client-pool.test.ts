@@ -66,6 +66,15 @@ describe('a socket is used again', () => {
     expect((await readAll(first)).chunks).toEqual(['a', 'b'])
   })
 
+  test('after an answer so large that the socket was paused when it ended', async () => {
+    target.stop()
+    start((socket) => void socket.write(`${CHUNKED_HEAD}${chunkOf('x').repeat(9000)}0\r\n\r\n`))
+    const first = answered(await client.send(get(), { reuse: true }))
+    const second = answered(await client.send(get(), { reuse: true }))
+    expect([(await readAll(first)).bytes.length, (await readAll(second)).bytes.length]).toEqual([9000, 9000])
+    expect(target.opened.value).toBe(1)
+  })
+
   test('for one second of idleness, not longer', async () => {
     await reusedOf()
     clock.advance(1000)
@@ -153,6 +162,15 @@ test.each(['close', 'reset'] as const)(
     wire.stop()
   },
 )
+
+test('a head timeout ends with the head: what comes later may take its time', async () => {
+  target.stop()
+  start((socket) => void socket.write(`${CHUNKED_HEAD}${chunkOf('a')}`))
+  const reply = answered(await client.send(get(), { reuse: true, headTimeoutMs: 10 }))
+  clock.advance(60_000)
+  target.connections[0]?.socket.write(`${chunkOf('b')}0\r\n\r\n`)
+  expect(await readAll(reply)).toMatchObject({ chunks: ['a', 'b'], last: { kind: 'end' } })
+})
 
 test('connecting is given up after its timeout, 5 s unless told otherwise', async () => {
   const pending = client.send(get(), { reuse: false, connectTimeoutMs: 70 })

@@ -104,6 +104,7 @@ describe('however the network cuts it', () => {
     expect(parsed.state).toBe('done')
     expect(bytesOf(parsed).equals(Buffer.concat([line, Buffer.from('next\n')]))).toBe(true)
     expect(parsed.chunks.at(-1)?.toString()).toBe('next\n')
+    expect(parsed.chunks.length).toBeGreaterThan(100)
     for (const chunk of parsed.chunks.slice(0, -2)) expect(chunk.length).toBeGreaterThan(65_536)
   })
 

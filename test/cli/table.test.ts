@@ -1,0 +1,40 @@
+import { expect, test } from 'bun:test'
+import { createStyle, humanBytes, humanSpan, renderTable } from '../../src/cli/table.ts'
+
+const plain = createStyle({ env: {}, stdout: { isTerminal: false, write: () => undefined } })
+
+test('columns are as wide as their widest cell, wide letters included, and no line ends in blanks', () => {
+  expect(
+    renderTable(
+      ['NAME', 'SIZE'],
+      [
+        ['日本', '1'],
+        ['a', '22222'],
+      ],
+      plain,
+      ['SIZE'],
+    ),
+  ).toBe('NAME   SIZE\n日本      1\na     22222\n')
+  expect(renderTable(['A', 'B'], [['x', '']], plain)).toBe('A  B\nx\n')
+})
+
+test('sizes and spans are written as people say them', () => {
+  expect([0, 999, 2_019_393_189, 42_520_413_916, 274_302_450, 1.5e12].map(humanBytes)).toEqual([
+    '0 B',
+    '999 B',
+    '2.0 GB',
+    '43 GB',
+    '274 MB',
+    '1.5 TB',
+  ])
+  expect([-5, 400, 59_000, 61_000, 3_600_000, 12_000_000, 90_000_000, 172_800_000].map(humanSpan)).toEqual([
+    '0s',
+    '0s',
+    '59s',
+    '1m',
+    '1h',
+    '3h 20m',
+    '1d 1h',
+    '2d',
+  ])
+})

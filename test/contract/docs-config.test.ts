@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'bun:test'
+import { exitCodeMeanings } from '../../src/cli/command.ts'
+import { runCommandLine } from '../../src/cli/run.ts'
+import { verbs } from '../../src/cli/verbs.ts'
+import { settings } from '../../src/config/settings.ts'
+import { clientVariables } from '../../src/config.ts'
+import { createIo } from '../support/command-io.ts'
+
+const reference = (name: string) => Bun.file(`${import.meta.dir}/../../docs/reference/${name}.md`).text()
+const defaultOf = (setting: { fallback: string; fallbackShown?: string }) =>
+  setting.fallbackShown ?? (setting.fallback || '-')
+const helpOf = async (name: string) => {
+  const io = createIo()
+  await runCommandLine([name, '--help'], io)
+  return io.out()
+}
+
+describe('docs/reference/configuration.md', () => {
+  test('has one row per setting with its default, meaning and what is allowed', async () => {
+    const rows = (await reference('configuration')).split('\n').filter((line) => line.startsWith('| `FOREMAN_'))
+    const expected = Object.values(settings).map(({ variable, meaning, allowed, ...setting }) =>
+      [variable, defaultOf(setting), meaning, allowed].join(' | '),
+    )
+    expect(rows.map((row) => row.replace(/^\| | \|$/g, '').replaceAll('`', ''))).toEqual(expected)
+  })
+
+  test('names no variable that foreman does not know', async () => {
+    const known = new Set([...Object.values(settings).map(({ variable }) => variable), ...clientVariables])
+    const examples = ['FOREMAN_TOKN', 'FOREMAN_SERVICE_HOST', 'FOREMAN_PORT']
+    const named = (await reference('configuration')).match(/FOREMAN_[A-Z_]+/g) ?? []
+    expect([...new Set(named)].filter((name) => !known.has(name) && !examples.includes(name))).toEqual([])
+  })
+})
+
+test('foreman serve --help prints every setting with its default and meaning', async () => {
+  const help = await helpOf('serve')
+  for (const { variable, meaning, ...setting } of Object.values(settings)) {
+    expect(help).toContain(`  ${variable.padEnd(30)}default: ${defaultOf(setting)}\n      ${meaning}\n`)
+  }
+})
+
+test('a default is itself an allowed value', () => {
+  for (const [field, setting] of Object.entries(settings)) {
+    if (field !== 'dataDir') expect(setting.parse(setting.fallback).kind).toBe('ok')
+  }
+})
+
+describe('docs/reference/cli.md', () => {
+  test('lists exactly the verbs that exist, as the overview describes them', async () => {
+    const rows = [...((await reference('cli')).match(/^\| `[a-z]+` \| .+ \|$/gm) ?? [])]
+    expect(rows).toEqual(verbs.map(({ name, summary }) => `| \`${name}\` | ${summary} |`))
+  })
+
+  test.each(verbs.map(({ name }) => [name] as const))(
+    'has a section for %s that names all its flags and no other',
+    async (name) => {
+      const text = await reference('cli')
+      const section = text.split(/^## /m).find((part) => part.startsWith(`foreman ${name}\n`)) ?? ''
+      const flagsIn = (part: string) => [...new Set(part.match(/(?<![a-z-])--[a-z][a-z-]+/g))].sort()
+      const help = (await helpOf(name)).split('\nExamples:')[0] ?? ''
+      expect(flagsIn(section.replace(/```[\s\S]*?```/g, ''))).toEqual(flagsIn(help))
+    },
+  )
+
+  test('lists the exit codes', async () => {
+    const text = await reference('cli')
+    for (const [code, meaning] of exitCodeMeanings) expect(text).toContain(`| ${code} | ${meaning} |`)
+  })
+})

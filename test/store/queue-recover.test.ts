@@ -1,0 +1,90 @@
+/** Start is recovery: nothing runs at start, nothing acknowledged is lost, and it takes less than a second. */
+import { afterAll, beforeEach, expect, test } from 'bun:test'
+import { failures } from '../../src/domain/failure.ts'
+import { figure } from '../support/figures.ts'
+import { createTestStore, newJob, plainClaim } from '../support/store.ts'
+
+const store = createTestStore()
+afterAll(store.close)
+beforeEach(store.clear)
+
+const claimOne = async () => {
+  const claimed = await store.queue.claim(plainClaim(1))
+  if (claimed.kind !== 'job') throw new Error('nothing was claimed')
+  return claimed.job
+}
+
+const crash = () => {
+  store.restart(true)
+  return store.queue.recover(100)
+}
+
+test.each(['loading', 'working'] as const)(
+  'an async job that was %s is queued again, its attempt counted',
+  async (s) => {
+    await store.queue.submit(newJob('a'), 0)
+    const job = await claimOne()
+    if (s === 'working') await store.queue.advance(job, 2)
+    expect(crash()).toEqual({ requeued: 1, abandoned: 0, exhausted: 0 })
+    expect(store.row('a')).toMatchObject({ state: 'queued', attempt: 1, not_before: null, started_at: 1 })
+    expect(await claimOne()).toMatchObject({ id: 'a', attempt: 2 })
+  },
+)
+
+test('a job that foreman died under in every attempt is failed, not tried for ever', async () => {
+  await store.queue.submit(newJob('poison', { maxAttempts: 2 }), 0)
+  await claimOne()
+  expect(crash()).toEqual({ requeued: 1, abandoned: 0, exhausted: 0 })
+  await claimOne()
+  expect(crash()).toEqual({ requeued: 0, abandoned: 0, exhausted: 1 })
+  expect(store.row('poison')).toMatchObject({
+    state: 'failed',
+    attempt: 2,
+    error_code: 'attempts_exhausted',
+    error_message: failures.attempts_exhausted.sentence,
+    completed_at: 100,
+  })
+})
+
+test('every unfinished sync job is abandoned: queued, backing off or on the worker', async () => {
+  for (const id of ['running', 'backing-off', 'waiting']) await store.queue.submit(newJob(id, { kind: 'sync' }), 0)
+  await store.queue.submit(newJob('later'), 0)
+  const first = await claimOne()
+  await store.queue.settle(first, { to: 'queued', attemptReturned: false, deferred: false, notBefore: 900 }, 1)
+  await claimOne()
+  expect(crash()).toEqual({ requeued: 0, abandoned: 3, exhausted: 0 })
+  for (const id of ['running', 'backing-off', 'waiting'])
+    expect(store.row(id)).toMatchObject({ state: 'failed', error_code: 'abandoned', not_before: null })
+  expect(store.row('later')?.state).toBe('queued')
+  expect(store.queue.counts().queued).toBe(1)
+})
+
+test('a second recovery finds nothing to do', async () => {
+  await store.queue.submit(newJob('a'), 0)
+  await claimOne()
+  crash()
+  const before = store.rows()
+  expect(crash()).toEqual({ requeued: 0, abandoned: 0, exhausted: 0 })
+  expect(store.rows()).toEqual(before)
+})
+
+test('with 10,000 jobs the queue is ready within a second', async () => {
+  const total = 10_000
+  for (let from = 0; from < total; from += 1_000) {
+    const jobs = Array.from({ length: 1_000 }, (_, i) =>
+      newJob(`j${from + i}`, { kind: i % 2 === 0 ? 'sync' : 'async' }),
+    )
+    await Promise.all(jobs.map((job) => store.queue.submit(job, from)))
+  }
+  const onWorker = (await claimOne()).id
+  const began = performance.now()
+  const recovered = crash()
+  const next = await store.queue.claim(plainClaim(1_000))
+  const tookMs = performance.now() - began
+  figure('D4', `open, recover and first claim with 10,000 jobs: ${tookMs.toFixed(0)} ms`)
+  expect(onWorker).toBe('j0')
+  expect(recovered).toEqual({ requeued: 0, abandoned: total / 2, exhausted: 0 })
+  expect(store.queue.counts().queued).toBe(total / 2 - 1)
+  expect(next).toMatchObject({ kind: 'job', job: { id: 'j1', attempt: 1 } })
+  expect(tookMs).toBeLessThan(1_000)
+})

@@ -1,0 +1,196 @@
+/** The real engine and queue on a virtual clock over a virtual target: a day passes in a second and nothing sleeps. */
+import { readCall } from '../../src/domain/call.ts'
+import type { EngineEvent } from '../../src/domain/engine-event.ts'
+import { parseKeepAlivePolicy } from '../../src/domain/keep-alive.ts'
+import { matchRoute } from '../../src/domain/routes.ts'
+import { createEngine, type Engine, type EngineConfig, type StoredQueue } from '../../src/engine/engine.ts'
+import { createSyncCaller } from '../../src/http/answer.ts'
+import { createTestStore, newJob, type TestStore } from './store.ts'
+import { createVirtualClock, settled, type VirtualClock } from './virtual-clock.ts'
+import { createVirtualTarget, type VirtualTarget } from './virtual-target.ts'
+
+type EventOf<K extends EngineEvent['event']> = Extract<EngineEvent, { event: K }>
+
+/** How a sync call ended, or that it has not. */
+export interface CallResult {
+  status: number | null
+  /** Everything that was received. */
+  text: string
+  isOver: boolean
+  /** Virtual milliseconds at the end. */
+  endedAtMs: number | null
+  headers: Headers
+  leave(): void
+}
+
+export interface WorkOptions {
+  readonly model?: string
+  readonly numCtx?: number
+  readonly maxAttempts?: number
+  readonly keepAlive?: number
+  /** Distinguishes jobs for a script. */
+  readonly text?: string
+}
+
+export interface Bench {
+  readonly clock: VirtualClock
+  readonly target: VirtualTarget
+  readonly engine: Engine
+  readonly store: TestStore
+  readonly events: readonly EngineEvent[]
+  eventsOf<K extends EngineEvent['event']>(kind: K): EventOf<K>[]
+  /** Submits an async job as the entry route will, and nudges the worker. */
+  submit(id: string, work?: WorkOptions): Promise<void>
+  /** A sync call through the intake; the result fills itself. */
+  call(id: string, work?: WorkOptions & { deadlineMs?: number }): CallResult
+  /** Moves the clock on until `holds`, at most `limitMs`; how long it took. */
+  until(holds: () => boolean, limitMs?: number, stepMs?: number): Promise<number>
+  /** Lets everything that needs no time happen. */
+  quiet(): Promise<void>
+  /** Stops the engine, letting virtual time pass for the grace. */
+  stop(graceMs?: number): Promise<void>
+  close(): Promise<void>
+}
+
+interface BenchOptions {
+  readonly config?: Partial<EngineConfig>
+  readonly loadMs?: number
+  readonly workMs?: number
+  readonly random?: () => number
+  readonly store?: TestStore
+  /** Puts a faulty queue in front of the real one. */
+  readonly wrapQueue?: (queue: StoredQueue) => StoredQueue
+}
+
+const defaults: EngineConfig = {
+  pollIntervalMs: 30_000,
+  keepAlive: { models: new Map(), rest: null },
+  embedModel: null,
+  maxAttempts: 3,
+  maxWaitMs: 15 * 60_000,
+  unreachableDeadlineMs: 60_000,
+  jobTimeoutMs: 30 * 60_000,
+  jobTtlMs: 24 * 3_600_000,
+}
+
+/** The policy of FOREMAN_KEEP_ALIVE as text. */
+export const keepAlivePolicy = (text: string): EngineConfig['keepAlive'] => {
+  const parsed = parseKeepAlivePolicy(text)
+  if (parsed.kind === 'bad') throw new Error(parsed.problem)
+  return parsed.value
+}
+
+const bodyOf = ({ model = 'm-a', numCtx, keepAlive, text = 'hi' }: WorkOptions): Uint8Array =>
+  new TextEncoder().encode(
+    JSON.stringify({
+      model,
+      messages: [{ role: 'user', content: text }],
+      ...(numCtx !== undefined && { options: { num_ctx: numCtx } }),
+      ...(keepAlive !== undefined && { keep_alive: keepAlive }),
+    }),
+  )
+
+const callOf = (body: Uint8Array) => {
+  const matched = matchRoute('POST', '/api/chat')
+  const read = matched.kind === 'route' ? readCall(matched.route, body, 'application/json') : null
+  if (read?.kind !== 'call') throw new Error('the body is no call')
+  return read.call
+}
+
+/** Reads a response to its end into `result`. */
+const drain = async (response: Response, result: CallResult, clock: VirtualClock) => {
+  result.status = response.status
+  result.headers = response.headers
+  const decoder = new TextDecoder()
+  for await (const bytes of response.body ?? []) result.text += decoder.decode(bytes, { stream: true })
+  result.isOver = true
+  result.endedAtMs = clock.monotonicMs()
+}
+
+/** Builds and starts an engine; `close` stops it and, unless the store was given, removes its files. */
+export const createBench = (options: BenchOptions = {}): Bench => {
+  const clock = createVirtualClock()
+  const store = options.store ?? createTestStore({ fast: true })
+  if (options.store) store.clear()
+  const target = createVirtualTarget({ clock, loadMs: options.loadMs ?? 0, workMs: options.workMs ?? 0 })
+  const events: EngineEvent[] = []
+  const config = { ...defaults, ...options.config }
+  const engine = createEngine({
+    config,
+    queue: options.wrapQueue?.(store.queue) ?? store.queue,
+    sweep: store.sweep,
+    target,
+    clock,
+    random: options.random ?? (() => 0.5),
+    emit: (event) => void events.push(event),
+  })
+  engine.recover()
+  engine.start()
+  let stopping: Promise<void> | null = null
+
+  const bench: Bench = {
+    clock,
+    target,
+    engine,
+    store,
+    events,
+    eventsOf: (kind) => events.filter((event): event is EventOf<typeof kind> => event.event === kind),
+    async submit(id, work = {}) {
+      const request = bodyOf(work)
+      const { model, residencyKey } = callOf(request)
+      const maxAttempts = work.maxAttempts ?? config.maxAttempts
+      const submitted = store.queue.submit(newJob(id, { model, residencyKey, request, maxAttempts }), clock.now())
+      engine.worker.nudge()
+      await submitted
+    },
+    call(id, work = {}) {
+      const leaving = new AbortController()
+      const body = bodyOf(work)
+      const result: CallResult = {
+        status: null,
+        text: '',
+        isOver: false,
+        endedAtMs: null,
+        headers: new Headers(),
+        leave: () => leaving.abort(),
+      }
+      const { unreachableDeadlineMs } = config
+      const headers = [['Content-Type', 'application/json']] as const
+      const base = { jobId: id, path: '/api/chat', headers, body, signal: leaving.signal, clock }
+      const caller = createSyncCaller({ ...base, call: callOf(body), unreachableDeadlineMs })
+      void caller.answered.then((response) => drain(response, result, clock))
+      void engine.intake.admit(id, caller, work.deadlineMs ?? null).then((admitted) => {
+        if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
+        else if (!engine.state.view.reachable) engine.poller.hurry()
+      })
+      return result
+    },
+    async until(holds, limitMs = 3_600_000, stepMs = 100) {
+      const began = clock.monotonicMs()
+      await bench.quiet()
+      while (!holds()) {
+        if (clock.monotonicMs() - began > limitMs) throw new Error(`still not so after ${limitMs} virtual ms`)
+        await clock.advance(stepMs)
+      }
+      return clock.monotonicMs() - began
+    },
+    async quiet() {
+      for (let turn = 0; turn < 12; turn++) await settled()
+    },
+    async stop(graceMs = 10_000) {
+      stopping ??= engine.stop(graceMs)
+      let isStopped = false
+      void stopping.then(() => {
+        isStopped = true
+      })
+      await bench.quiet()
+      while (!isStopped) await clock.advance(1_000)
+      await stopping
+    },
+    async close() {
+      await bench.stop(0)
+      if (!options.store) store.close()
+    },
+  }
+  return bench
+}

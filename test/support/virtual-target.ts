@@ -1,0 +1,206 @@
+/** An Ollama in memory on a test's own clock: one model at a time, scripted faults, counted loads and overlaps; no socket, no wait. */
+import type { Clock } from '../../src/domain/clock.ts'
+import type { BodyRead, Reply, SendTarget } from '../../src/engine/ports.ts'
+
+type Request = Parameters<SendTarget['send']>[0]
+type Options = Parameters<SendTarget['send']>[1]
+
+/** What the target does with one request. `hang` never answers, until the request is given up. */
+export type Plan =
+  | { readonly kind: 'ok'; readonly afterMs?: number; readonly text?: string }
+  | { readonly kind: 'status'; readonly status: number; readonly error: string; readonly retryAfter?: string }
+  | { readonly kind: 'unreached'; readonly afterMs?: number }
+  | { readonly kind: 'reset'; readonly afterMs?: number }
+  | { readonly kind: 'hang' }
+  /** Pieces of a stream, `everyMs` apart, and how it ends. */
+  | {
+      readonly kind: 'stream'
+      readonly pieces: readonly string[]
+      readonly then: 'end' | 'reset' | 'hang'
+      readonly everyMs?: number
+    }
+
+/** A request as the script sees it. */
+export interface Seen {
+  readonly path: string
+  /** `model`, or `model@num_ctx`. Empty for a GET. */
+  readonly key: string
+  readonly isLoad: boolean
+  readonly body: string
+  readonly atMs: number
+}
+
+export interface VirtualTarget {
+  send: SendTarget['send']
+  /** False: nothing can be reached, as with a laptop that sleeps. */
+  awake: boolean
+  /** Decides about one request; undefined leaves it to the target. */
+  script: (seen: Seen) => Plan | undefined
+  resident: string | null
+  /** What /api/ps says beside the resident. */
+  alsoResident: string[]
+  installed: string[]
+  readonly seen: readonly Seen[]
+  /** Keys in the order they were loaded, by load idiom or by a request that found them missing. */
+  readonly loads: readonly string[]
+  /** Requests for a model that came while another was served: must stay 0. */
+  readonly overlaps: number
+  readonly active: number
+}
+
+const PIECE = '{"model":"m","message":{"role":"assistant","content":"hi"},"done":false}\n'
+/** The last chunk of a native stream. */
+export const FINAL = '{"model":"m","message":{"role":"assistant","content":""},"done":true,"eval_count":2}\n'
+/** A native stream that ends well. */
+export const goodStream = PIECE + FINAL
+
+const encode = (text: string) => new TextEncoder().encode(text)
+
+const answered = (status: number, type: string, text: string, more: [string, string][] = []): Reply => ({
+  kind: 'answered',
+  status,
+  headers: [['Content-Type', type], ...more],
+  body: { complete: encode(text), read: async () => ({ kind: 'end' }), cancel: () => undefined },
+})
+
+const json = (value: unknown) => answered(200, 'application/json; charset=utf-8', JSON.stringify(value))
+const unreached: Reply = { kind: 'unreached', code: 'refused', message: 'connection refused' }
+const broken = { kind: 'broken', code: 'reset', message: 'connection reset by peer' } as const
+
+/** Resolves after `delayMs` of the clock, or at once with `aborted` when the request is given up. */
+const after = <T, A>(clock: Clock, delayMs: number | null, signal: AbortSignal | undefined, value: T, aborted: A) =>
+  new Promise<T | A>((resolve) => {
+    if (signal?.aborted) return resolve(aborted)
+    if (delayMs === 0) return resolve(value)
+    const cancel = delayMs === null ? () => {} : clock.after(delayMs, () => finish(value))
+    const give = () => finish(aborted)
+    const finish = (outcome: T | A) => {
+      cancel()
+      signal?.removeEventListener('abort', give)
+      resolve(outcome)
+    }
+    signal?.addEventListener('abort', give, { once: true })
+  })
+
+const gone: Reply = { kind: 'aborted' }
+
+const streamed = (clock: Clock, plan: Extract<Plan, { kind: 'stream' }>, signal: AbortSignal | undefined): Reply => {
+  let next = 0
+  const read = (): Promise<BodyRead> => {
+    const piece = plan.pieces[next++]
+    const last: BodyRead = plan.then === 'reset' ? broken : { kind: 'end' }
+    const value: BodyRead = piece === undefined ? last : { kind: 'chunk', bytes: encode(piece) }
+    const delayMs = piece === undefined && plan.then === 'hang' ? null : (plan.everyMs ?? 0)
+    return after(clock, delayMs, signal, value, { kind: 'aborted' })
+  }
+  const headers = [['Content-Type', 'application/x-ndjson']] as const
+  return { kind: 'answered', status: 200, headers, body: { complete: null, read, cancel: () => undefined } }
+}
+
+const keyOf = (body: string): { key: string; isLoad: boolean } => {
+  if (body === '') return { key: '', isLoad: false }
+  const { model = '', options, prompt, messages } = JSON.parse(body)
+  const context = options?.num_ctx
+  return { key: context === undefined ? model : `${model}@${context}`, isLoad: !prompt && !messages }
+}
+
+interface VirtualTargetOptions {
+  readonly clock: Clock
+  readonly loadMs?: number
+  readonly workMs?: number
+}
+
+const listOf = (names: readonly string[]) => ({ models: names.map((name) => ({ name, model: name })) })
+
+/** A target that is awake and answers everything well until a test says otherwise. */
+export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTargetOptions): VirtualTarget => {
+  const seen: Seen[] = []
+  const loads: string[] = []
+  let active = 0
+  let overlaps = 0
+
+  const perform = async (plan: Plan, request: Seen, options: Options): Promise<Reply> => {
+    const { signal } = options
+    const wait = (delayMs: number | null, reply: Reply) =>
+      after(clock, delayMs, signal, delayMs === null ? gone : reply, gone)
+    switch (plan.kind) {
+      case 'ok': {
+        const reply = request.isLoad
+          ? json({ done: true, done_reason: 'load' })
+          : answered(200, 'application/x-ndjson', plan.text ?? goodStream)
+        return wait(plan.afterMs ?? (request.isLoad ? 0 : workMs), reply)
+      }
+      case 'status': {
+        const more: [string, string][] = plan.retryAfter === undefined ? [] : [['Retry-After', plan.retryAfter]]
+        return answered(plan.status, 'application/json', JSON.stringify({ error: plan.error }), more)
+      }
+      case 'unreached':
+        return wait(plan.afterMs ?? 0, unreached)
+      case 'reset':
+        return wait(plan.afterMs ?? 0, { ...broken, reused: false })
+      case 'hang':
+        return wait(options.wholeTimeoutMs ?? null, unreached)
+      case 'stream':
+        return streamed(clock, plan, signal)
+      default:
+        return plan satisfies never
+    }
+  }
+
+  const serve = async (request: Seen, options: Options): Promise<Reply> => {
+    if (active > 0) overlaps++
+    active++
+    try {
+      const plan = target.script(request) ?? { kind: 'ok' }
+      if (plan.kind === 'ok' && target.resident !== request.key) {
+        target.resident = null
+        if (loadMs > 0 && (await after(clock, loadMs, options.signal, false, true))) return gone
+        loads.push(request.key)
+        target.resident = request.key
+      }
+      return await perform(plan, request, options)
+    } finally {
+      active--
+    }
+  }
+
+  const small: Record<string, () => Reply> = {
+    '/api/tags': () => json(listOf(target.installed)),
+    '/api/ps': () =>
+      json(
+        listOf([...target.alsoResident, ...(target.resident === null ? [] : [target.resident.split('@')[0] ?? ''])]),
+      ),
+    '/api/version': () => json({ version: '0.33.0' }),
+    '/api/embed': () => json({ embeddings: [[1]] }),
+  }
+
+  const send = async ({ path, body }: Request, options: Options): Promise<Reply> => {
+    const text = body === null ? '' : new TextDecoder().decode(body)
+    const request: Seen = { path, ...keyOf(text), body: text, atMs: clock.monotonicMs() }
+    seen.push(request)
+    // A sleeping laptop does not even refuse: the connect runs into its bound.
+    if (!target.awake) return after(clock, options.connectTimeoutMs ?? 10_000, options.signal, unreached, gone)
+    const question = small[path]
+    if (question === undefined) return serve(request, options)
+    const plan = target.script(request)
+    return plan === undefined ? question() : perform(plan, request, options)
+  }
+
+  const target: VirtualTarget = {
+    awake: true,
+    script: () => undefined,
+    resident: null,
+    alsoResident: [],
+    installed: ['m-a:latest', 'm-b:latest'],
+    seen,
+    loads,
+    get overlaps() {
+      return overlaps
+    },
+    get active() {
+      return active
+    },
+    send,
+  }
+  return target
+}
