@@ -69,6 +69,7 @@ const createProgress = (print: (line: string) => void) => {
     const failed = lines.some((line) => line.startsWith('(fail)') || /^\s*error: /.test(line))
     if (file !== '') print(`  ${failed ? 'FAIL' : 'ok  '} ${file} (${ran})`)
     if (failed) print(lines.map((line) => `       ${line}`).join('\n'))
+    file = ''
     lines = []
     ran = 0
   }
@@ -79,6 +80,10 @@ const createProgress = (print: (line: string) => void) => {
       file = header[1] ?? ''
       return
     }
+    // bun repeats the failures below its last file; they are not that file's.
+    if (/^\s*(\d+ tests? (failed|skipped|todo)|--seed=)/.test(line)) end()
+    if (line.includes('--seed=')) print(`  order: ${line.trim()}`)
+    if (file === '') return
     if (/^\((pass|fail)\)/.test(line)) ran += 1
     if (!line.startsWith('(pass)')) lines.push(line)
   }
