@@ -160,14 +160,19 @@ export const readCall = (route: Route, body: Uint8Array, contentType: string): C
   return { kind: 'call', call }
 }
 
-/** The body with `keep_alive` added as the last member, so that it also wins over an explicit null. */
-export const withKeepAlive = (body: Uint8Array, { insertAt }: Pick<Call, 'insertAt'>, json: string): Uint8Array => {
-  if (insertAt === null) return body
-  const added = new TextEncoder().encode(`${insertAt.first ? '' : ','}"keep_alive":${json}`)
+/** The body with `keep_alive` added, so that it also wins over an explicit null. */
+export const withKeepAlive = (body: Uint8Array, call: Pick<Call, 'insertAt'>, json: string): Uint8Array =>
+  withMember(body, call, 'keep_alive', json)
+
+/** The body with a member appended as the last one, so that it wins over any other of that name. */
+export const withMember = (body: Uint8Array, call: Pick<Call, 'insertAt'>, name: string, json: string): Uint8Array => {
+  if (call.insertAt === null) return body
+  const { offset, first } = call.insertAt
+  const added = new TextEncoder().encode(`${first ? '' : ','}${JSON.stringify(name)}:${json}`)
   const out = new Uint8Array(body.length + added.length)
-  out.set(body.subarray(0, insertAt.offset))
-  out.set(added, insertAt.offset)
-  out.set(body.subarray(insertAt.offset), insertAt.offset + added.length)
+  out.set(body.subarray(0, offset))
+  out.set(added, offset)
+  out.set(body.subarray(offset), offset + added.length)
   return out
 }
 

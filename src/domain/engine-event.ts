@@ -3,7 +3,13 @@ import type { Failure } from './failure.ts'
 import type { JobKind } from './job.ts'
 import type { Outcome } from './outcome.ts'
 
-type JobFields = { readonly jobId: string; readonly kind: JobKind; readonly model: string; readonly attempt: number }
+type JobFields = {
+  readonly jobId: string
+  readonly kind: JobKind
+  readonly model: string
+  readonly residencyKey: string
+  readonly attempt: number
+}
 
 export type EngineEvent =
   | ({ readonly event: 'job_submitted' } & Omit<JobFields, 'attempt'> & { readonly endpoint: string })

@@ -6,6 +6,8 @@ export type JsonType = 'string' | 'number' | 'bool' | 'null' | 'object' | 'array
 export interface Field {
   readonly key: string
   readonly type: JsonType
+  /** Where the key's opening quote is. */
+  readonly keyStart: number
   readonly start: number
   readonly end: number
 }
@@ -197,7 +199,7 @@ const scanFields = (b: Uint8Array, at: number): Scan => {
     const keyEnd = skipString(b, keyStart)
     const type = typeAt(b, start)
     const end = skipValue(b, start)
-    fields.push({ key: decodeKey(b, keyStart, keyEnd), type, start, end })
+    fields.push({ key: decodeKey(b, keyStart, keyEnd), type, keyStart, start, end })
     i = skipSpace(b, end)
     if (b[i] === CLOSE_OBJECT) return { kind: 'object', fields, end: i }
     if (b[i] !== COMMA) throw unexpected(b[i], 'after object key:value pair')

@@ -33,7 +33,18 @@ export interface NewJob {
   /** Async only; a sync body stays in memory and dies with its client. */
   readonly request: Uint8Array | null
   readonly webhookUrl: string | null
+  /** Async only: the same key and fingerprint name the same job. */
+  readonly idempotency?: { readonly key: string; readonly fingerprint: Uint8Array } | undefined
 }
+
+/** What came of a submit. */
+export type Submitted =
+  | { readonly kind: 'accepted'; readonly seq: number }
+  | { readonly kind: 'full' }
+  /** The idempotency key names this job already. */
+  | { readonly kind: 'known'; readonly jobId: string }
+  /** The key names a job with another body. */
+  | { readonly kind: 'conflict' }
 
 /** A job on the worker: what a guarded update needs to name it and this attempt of it. */
 export interface ActiveJob {

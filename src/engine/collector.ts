@@ -8,16 +8,21 @@ import type { Caller, CallerArtifact } from './caller.ts'
 const JSON_TYPE = 'application/json'
 const headers = [['Content-Type', JSON_TYPE]] as const
 
+export interface CollectorOptions {
+  readonly endpoint: string
+  readonly body: Uint8Array
+  readonly arrivedAtMs: number
+  /** Hears every chunk as it comes. */
+  readonly onChunk: (bytes: Uint8Array) => void
+}
+
 /** A collector for a stored request, or undefined when the request is not one that can run. */
-export const createCollector = (
-  endpoint: string,
-  body: Uint8Array,
-  left: AbortSignal,
-  arrivedAtMs: number,
-): Caller | undefined => {
+export const createCollector = ({ endpoint, body, arrivedAtMs, onChunk }: CollectorOptions): Caller | undefined => {
   const matched = matchRoute('POST', endpoint)
   const read = matched.kind === 'route' ? readCall(matched.route, body, JSON_TYPE) : null
   if (read?.kind !== 'call') return undefined
+  // Only a cancel ends it, and that comes through the worker.
+  const left = new AbortController().signal
   let pieces: Uint8Array[] = []
   return {
     call: read.call,
@@ -34,9 +39,15 @@ export const createCollector = (
       pieces = []
     },
     begin: () => undefined,
-    write: (bytes) => void pieces.push(bytes.slice()),
+    write(bytes) {
+      pieces.push(bytes)
+      onChunk(bytes)
+    },
     end: () => undefined,
-    answer: ({ body: whole }) => void pieces.push(whole),
+    answer({ body: whole }) {
+      pieces.push(whole)
+      onChunk(whole)
+    },
     fail: () => undefined,
     artifacts(): readonly CallerArtifact[] {
       const whole = assembleNative(new TextDecoder().decode(concat(pieces)).split('\n'))

@@ -1,14 +1,17 @@
 /** The engine: worker, intake, poller, janitor and embedder around one target and one queue, started and stopped as one. */
 import type { Clock, Random } from '../domain/clock.ts'
 import type { Emit } from '../domain/engine-event.ts'
+import { createPaces, type Paces } from '../domain/eta.ts'
 import type { ActiveJob } from '../domain/job.ts'
 import type { KeepAlivePolicy } from '../domain/keep-alive.ts'
 import { askTarget } from './ask.ts'
+import type { Board } from './board.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
 import { createCollector } from './collector.ts'
 import { createEmbedder } from './embedder.ts'
 import { createIntake, type Intake } from './intake.ts'
 import { createJanitor, type JanitorDeps } from './janitor.ts'
+import { createJobs, type Jobs, type JobsDeps } from './jobs.ts'
 import { createPoller, type Poller } from './poller.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
 import { createTargetState, type TargetState } from './target-state.ts'
@@ -35,6 +38,10 @@ export interface EngineDeps {
   readonly config: EngineConfig
   readonly queue: StoredQueue
   readonly sweep: JanitorDeps['sweep']
+  readonly board: Board
+  readonly newId: () => string
+  readonly webhookFault: JobsDeps['webhookFault']
+  readonly stateOf: JobsDeps['stateOf']
   readonly target: SendTarget
   readonly clock: Clock
   readonly random: Random
@@ -45,6 +52,10 @@ export interface Engine {
   readonly worker: Worker
   readonly state: TargetState
   readonly intake: Intake
+  readonly jobs: Jobs
+  readonly paces: Paces
+  /** Monotonic milliseconds at which the running job's work began, with its key. */
+  running(): { readonly key: string; readonly elapsedMs: number } | null
   readonly poller: Poller
   readonly callers: Callers
   /** True when the target answers on a fresh connection. */
@@ -60,7 +71,31 @@ const TICK_MS = 1_000
 
 /** Puts the loops together; nothing runs before `start`. */
 export const createEngine = (deps: EngineDeps): Engine => {
-  const { config, queue, target, clock, random, emit } = deps
+  const { config, queue, target, clock, random, board } = deps
+  const paces = createPaces()
+  let phase: { jobId: string; key: string; since: number; loading: boolean } | null = null
+  /** Keeps how long loads and jobs of each key took lately. */
+  const observe: Emit = (e) => {
+    const now = clock.monotonicMs()
+    if (e.event === 'job_loading') phase = { jobId: e.jobId, key: e.residencyKey, since: now, loading: true }
+    else if (e.event === 'job_working') {
+      if (phase?.jobId === e.jobId && phase.loading) paces.loadTook(e.residencyKey, now - phase.since)
+      phase = { jobId: e.jobId, key: e.residencyKey, since: now, loading: false }
+    } else if (
+      e.event === 'job_done' ||
+      e.event === 'job_failed' ||
+      e.event === 'job_cancelled' ||
+      e.event === 'job_requeued'
+    ) {
+      if (phase?.jobId !== e.jobId) return
+      if (e.event === 'job_done' && !phase.loading) paces.jobTook(e.residencyKey, now - phase.since)
+      phase = null
+    }
+  }
+  const emit: Emit = (event) => {
+    observe(event)
+    deps.emit(event)
+  }
   let tickedAt = clock.now()
   let cancelTick = () => {}
   const state = createTargetState(emit)
@@ -70,8 +105,9 @@ export const createEngine = (deps: EngineDeps): Engine => {
   const callerOf = (job: ActiveJob): Caller | undefined => {
     if (job.kind === 'sync') return callers.get(job.id)
     const body = queue.requestBody(job.seq)
-    const nobody = new AbortController().signal
-    return body === null ? undefined : createCollector(job.endpoint, body, nobody, clock.monotonicMs())
+    if (body === null) return undefined
+    const onChunk = (bytes: Uint8Array) => board.post(job.id, { kind: 'chunk', bytes })
+    return createCollector({ endpoint: job.endpoint, body, arrivedAtMs: clock.monotonicMs(), onChunk })
   }
 
   const worker = createWorker({
@@ -110,6 +146,20 @@ export const createEngine = (deps: EngineDeps): Engine => {
     maxAttempts: config.maxAttempts,
     unreachableDeadlineMs: config.unreachableDeadlineMs,
   })
+  const jobs = createJobs({
+    queue,
+    worker,
+    state,
+    poller,
+    board,
+    clock,
+    emit,
+    newId: deps.newId,
+    maxAttempts: config.maxAttempts,
+    keepAlive: config.keepAlive,
+    webhookFault: deps.webhookFault,
+    stateOf: deps.stateOf,
+  })
   const janitor = createJanitor({ sweep: deps.sweep, clock, emit, jobTtlMs: config.jobTtlMs, isBusy })
   const unsubscribe = state.onReachability((reachable) => {
     if (reachable) void embedder.warm()
@@ -124,6 +174,9 @@ export const createEngine = (deps: EngineDeps): Engine => {
     worker,
     state,
     intake,
+    jobs,
+    paces,
+    running: () => (phase === null ? null : { key: phase.key, elapsedMs: clock.monotonicMs() - phase.since }),
     poller,
     callers,
     probe,
@@ -142,6 +195,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     },
     async stop(graceMs) {
       unsubscribe()
+      jobs.close()
       await intake.close()
       await Promise.all([worker.stop(graceMs), poller.stop(), janitor.stop()])
       // The last job may have gone back to wait for another attempt.

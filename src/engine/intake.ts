@@ -29,6 +29,13 @@ export interface Intake {
   stop(): void
 }
 
+const fieldsOf = (jobId: string, { call }: Caller) => ({
+  jobId,
+  kind: 'sync' as const,
+  model: call.model,
+  residencyKey: call.residencyKey,
+})
+
 /** The intake of one engine. */
 export const createIntake = (deps: IntakeDeps): Intake => {
   const { queue, callers, worker, state, clock, emit } = deps
@@ -40,7 +47,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   const dismiss = async (jobId: string, caller: Caller, reason: Failure) => {
     if (!(await queue.withdraw(jobId, reason, clock.now()))) return false
     callers.remove(jobId)
-    emit({ event: 'job_failed', jobId, kind: 'sync', model: caller.call.model, attempt: 0, failure: reason })
+    emit({ event: 'job_failed', ...fieldsOf(jobId, caller), attempt: 0, failure: reason })
     caller.fail(reason, null, false)
     return true
   }
@@ -48,7 +55,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   const leave = async (jobId: string, caller: Caller) => {
     if (!(await queue.withdraw(jobId, 'cancelled', clock.now()))) return
     callers.remove(jobId)
-    emit({ event: 'job_cancelled', jobId, kind: 'sync', model: caller.call.model, attempt: 0 })
+    emit({ event: 'job_cancelled', ...fieldsOf(jobId, caller), attempt: 0 })
   }
 
   const expire = async (jobId: string, caller: Caller) => {
@@ -111,7 +118,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
         emit({ event: 'loop_failed', loop: 'intake', error })
         return { kind: 'refused', failure: failure('disk_full') }
       }
-      emit({ event: 'job_submitted', jobId, kind: 'sync', model: call.model, endpoint: path })
+      emit({ event: 'job_submitted', ...fieldsOf(jobId, caller), endpoint: path })
       if (caller.left.aborted) void leave(jobId, caller)
       else caller.left.addEventListener('abort', () => void leave(jobId, caller), { once: true })
       if (deadlineMs !== null) caller.onFinished(clock.after(deadlineMs, () => void expire(jobId, caller)))

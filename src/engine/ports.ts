@@ -1,7 +1,7 @@
 /** What the engine needs of the target and the store, as it wants to see them; the adapters happen to fit. */
 
 import type { Failure } from '../domain/failure.ts'
-import type { ActiveJob, NewJob } from '../domain/job.ts'
+import type { ActiveJob, NewJob, Submitted } from '../domain/job.ts'
 import type { Verdict } from '../domain/outcome.ts'
 import type { CallerArtifact } from './caller.ts'
 
@@ -34,10 +34,7 @@ export interface SendTarget {
 
 /** The part of the queue that the worker and the intake use. */
 export interface EngineQueue {
-  submit(
-    job: NewJob,
-    now: number,
-  ): Promise<{ readonly kind: 'accepted'; readonly seq: number } | { readonly kind: 'full' }>
+  submit(job: NewJob, now: number): Promise<Submitted>
   claim(query: {
     now: number
     loadedKey: string | null

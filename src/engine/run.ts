@@ -31,7 +31,13 @@ export interface Slot {
   phase: 'loading' | 'working'
 }
 
-const fieldsOf = ({ id, kind, model, attempt }: ActiveJob) => ({ jobId: id, kind, model, attempt })
+const fieldsOf = ({ id, kind, model, residencyKey, attempt }: ActiveJob) => ({
+  jobId: id,
+  kind,
+  model,
+  residencyKey,
+  attempt,
+})
 
 const loadModel = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Outcome | null> => {
   const { queue, target, state, loader } = deps

@@ -50,7 +50,8 @@ export const createWorker = (given: WorkerDeps): Worker => {
   let looping: Promise<void> = Promise.resolve()
 
   const announce = (job: ActiveJob, verdict: Verdict, outcome: Outcome) => {
-    const fields = { jobId: job.id, kind: job.kind, model: job.model, attempt: job.attempt }
+    const { id: jobId, kind, model, residencyKey, attempt } = job
+    const fields = { jobId, kind, model, residencyKey, attempt }
     const now = clock.now()
     switch (verdict.to) {
       case 'done':

@@ -1,9 +1,10 @@
 /** Opens the one database file, checks its promises and brings its schema up to date; it must never repair by guessing. */
 import { Database } from 'bun:sqlite'
 import migration0001 from './migrations/0001.sql' with { type: 'text' }
+import migration0002 from './migrations/0002.sql' with { type: 'text' }
 
 /** Numbered from 1; a released one is never edited. */
-export const migrations: readonly string[] = [migration0001]
+export const migrations: readonly string[] = [migration0001, migration0002]
 
 export type Opened =
   | { readonly kind: 'opened'; readonly db: Database }

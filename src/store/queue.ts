@@ -1,9 +1,10 @@
 /** The queue as prepared statements: submit, claim, advance, settle, recover; every change is guarded by state and attempt. */
 import type { Database } from 'bun:sqlite'
 import { type Failure, failure } from '../domain/failure.ts'
-import type { ActiveJob, JobKind, NewJob } from '../domain/job.ts'
+import type { ActiveJob, JobKind, NewJob, Submitted } from '../domain/job.ts'
 import type { Verdict } from '../domain/outcome.ts'
 import type { Durability, Ledger } from './ledger.ts'
+import { type JobRow, type QueueStatements, queueStatements } from './queue-statements.ts'
 
 /** A named result of a job, stored with the transition that owes it. */
 export interface Artifact {
@@ -11,8 +12,6 @@ export interface Artifact {
   readonly contentType: string
   readonly body: Uint8Array
 }
-
-export type Submitted = { readonly kind: 'accepted'; readonly seq: number } | { readonly kind: 'full' }
 
 export type Claimed =
   | { readonly kind: 'job'; readonly job: ActiveJob }
@@ -51,71 +50,7 @@ export interface Queue {
   counts(): QueueCounts
 }
 
-interface Row {
-  seq: number
-  id: string
-  kind: JobKind
-  endpoint: string
-  model: string
-  residency_key: string
-  state: 'loading' | 'working'
-  attempt: number
-  max_attempts: number
-  deferrals: number
-  created_at: number
-}
-
-const READY = `state = 'queued' AND not_before IS NULL`
-// INDEXED BY keeps the planner on the partial indexes: after an ANALYZE it would scan the table for 800 ms.
-// The plus in `+?1` keeps a statement prepared: a bare parameter that a partial index is matched against makes SQLite
-// plan it anew at every call (80 instead of 15 us).
-const OLDEST = `FROM jobs INDEXED BY jobs_ready WHERE ${READY} ORDER BY seq LIMIT 1`
-
-const statements = (db: Database) => ({
-  insert: db.query<unknown, (string | number | null)[]>(`INSERT INTO jobs
-    (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, created_at, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)`),
-  insertRequest: db.query('INSERT INTO requests (job_seq, body) VALUES (?1, ?2)'),
-  insertArtifact: db.query('INSERT INTO artifacts (job_seq, name, content_type, body) VALUES (?1, ?2, ?3, ?4)'),
-  // A backoff that is over makes its job ready again, at its old place.
-  ripen: db.query(`UPDATE jobs INDEXED BY jobs_backing_off SET not_before = NULL
-    WHERE state = 'queued' AND not_before IS NOT NULL AND not_before <= +?1`),
-  claim: db.query<Row, [number, number, string]>(`UPDATE jobs SET
-      state = 'loading', attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
-    WHERE seq = coalesce(
-      (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
-      (SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?3 ORDER BY seq LIMIT 1),
-      (SELECT seq ${OLDEST}))
-    RETURNING seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, deferrals, created_at`),
-  nextDue: db.query<{ at: number | null }, []>(`SELECT min(not_before) AS at FROM jobs INDEXED BY jobs_backing_off
-    WHERE state = 'queued' AND not_before IS NOT NULL`),
-  advance: db.query(`UPDATE jobs SET state = 'working', updated_at = ?3
-    WHERE seq = ?1 AND attempt = ?2 AND state = 'loading'`),
-  requeue: db.query(`UPDATE jobs SET state = 'queued', attempt = attempt - ?4, deferrals = deferrals + ?5,
-      not_before = ?6, updated_at = ?3
-    WHERE seq = ?1 AND attempt = ?2 AND state IN ('loading', 'working')`),
-  finish: db.query(`UPDATE jobs SET state = ?4, error_code = ?5, error_message = ?6, prompt_tokens = ?7,
-      completion_tokens = ?8, total_duration_ms = ?9, completed_at = ?3, updated_at = ?3
-    WHERE seq = ?1 AND attempt = ?2 AND state IN ('loading', 'working')`),
-  withdraw: db.query(`UPDATE jobs SET state = ?2, error_code = ?3, error_message = ?4, not_before = NULL,
-      completed_at = ?5, updated_at = ?5
-    WHERE id = ?1 AND state = 'queued'`),
-  abandonSync: db.query(`UPDATE jobs SET state = 'failed', error_code = 'abandoned', error_message = ?2,
-      not_before = NULL, completed_at = ?1, updated_at = ?1
-    WHERE kind = 'sync' AND completed_at IS NULL`),
-  exhaust: db.query(`UPDATE jobs SET state = 'failed', error_code = 'attempts_exhausted', error_message = ?2,
-      completed_at = ?1, updated_at = ?1
-    WHERE state IN ('loading', 'working') AND attempt >= max_attempts`),
-  requeueInterrupted: db.query(
-    `UPDATE jobs SET state = 'queued', updated_at = ?1 WHERE state IN ('loading', 'working')`,
-  ),
-  hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?1 LIMIT 1`),
-  requestBody: db.query<{ body: Uint8Array }, [number]>('SELECT body FROM requests WHERE job_seq = ?1'),
-  queued: db.query<{ n: number }, []>(`SELECT count(*) AS n FROM jobs WHERE state = 'queued'`),
-  oldest: db.query<{ created_at: number }, []>(`SELECT created_at ${OLDEST}`),
-})
-
-const activeJob = (row: Row): ActiveJob => ({
+const activeJob = (row: JobRow): ActiveJob => ({
   seq: row.seq,
   id: row.id,
   kind: row.kind,
@@ -132,9 +67,7 @@ const activeJob = (row: Row): ActiveJob => ({
 /** Only what somebody was promised pays for an fsync: nothing of a sync call outlives its client. */
 const durabilityOf = (kind: JobKind): Durability => (kind === 'async' ? 'durable' : 'quick')
 
-type Statements = ReturnType<typeof statements>
-
-const applyVerdict = (sql: Statements, job: ActiveJob, verdict: Verdict, now: number): boolean => {
+const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, now: number): boolean => {
   const { seq, attempt } = job
   switch (verdict.to) {
     case 'queued': {
@@ -159,18 +92,33 @@ const applyVerdict = (sql: Statements, job: ActiveJob, verdict: Verdict, now: nu
   }
 }
 
-/** The queue of one database. `maxQueue` bounds the waiting jobs. */
-export const createQueue = ({ db, ledger, maxQueue }: { db: Database; ledger: Ledger; maxQueue: number }): Queue => {
-  const sql = statements(db)
+export interface QueueDeps {
+  readonly db: Database
+  readonly ledger: Ledger
+  /** Bound of the waiting jobs. */
+  readonly maxQueue: number
+  /** Called after each committed change of a job. */
+  readonly changed?: (jobId: string) => void
+}
+
+/** The queue of one database. */
+export const createQueue = ({ db, ledger, maxQueue, changed = () => undefined }: QueueDeps): Queue => {
+  const sql = queueStatements(db)
   // Kept beside the table because counting 10,000 rows at every submit would cost 0.5 ms.
   let queued = sql.queued.get()?.n ?? 0
 
-  const insert = (job: NewJob, now: number): number => {
+  const insert = (job: NewJob, now: number): Submitted => {
+    const known = job.idempotency === undefined ? null : sql.knownKey.get(job.idempotency.key)
+    if (known !== null && job.idempotency !== undefined)
+      return Buffer.compare(known.fingerprint, job.idempotency.fingerprint) === 0
+        ? { kind: 'known', jobId: known.id }
+        : { kind: 'conflict' }
     const { id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl } = job
     const { lastInsertRowid } = sql.insert.run(id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, now)
     const seq = Number(lastInsertRowid)
     if (job.request !== null) sql.insertRequest.run(seq, job.request)
-    return seq
+    if (job.idempotency !== undefined) sql.insertKey.run(job.idempotency.key, job.idempotency.fingerprint, seq)
+    return { kind: 'accepted', seq }
   }
 
   const claim = ({ now, loadedKey, preferredKey, agedBefore }: ClaimQuery): Claimed => {
@@ -188,7 +136,10 @@ export const createQueue = ({ db, ledger, maxQueue }: { db: Database; ledger: Le
       if (queued >= maxQueue) return { kind: 'full' }
       queued++
       try {
-        return { kind: 'accepted', seq: await ledger.write(durabilityOf(job.kind), () => insert(job, now)) }
+        const submitted = await ledger.write(durabilityOf(job.kind), () => insert(job, now))
+        if (submitted.kind === 'accepted') changed(job.id)
+        else queued--
+        return submitted
       } catch (error) {
         queued--
         throw error
@@ -196,10 +147,17 @@ export const createQueue = ({ db, ledger, maxQueue }: { db: Database; ledger: Le
     },
     async claim(query) {
       const claimed = await ledger.write('quick', () => claim(query))
-      if (claimed.kind === 'job') queued--
+      if (claimed.kind === 'job') {
+        queued--
+        changed(claimed.job.id)
+      }
       return claimed
     },
-    advance: (job, now) => ledger.write('quick', () => sql.advance.run(job.seq, job.attempt, now).changes > 0),
+    async advance(job, now) {
+      const advanced = await ledger.write('quick', () => sql.advance.run(job.seq, job.attempt, now).changes > 0)
+      if (advanced) changed(job.id)
+      return advanced
+    },
     async settle(job, verdict, now, artifacts = []) {
       const settled = await ledger.write(durabilityOf(job.kind), () => {
         if (!applyVerdict(sql, job, verdict, now)) return false
@@ -207,13 +165,17 @@ export const createQueue = ({ db, ledger, maxQueue }: { db: Database; ledger: Le
         return true
       })
       if (settled && verdict.to === 'queued') queued++
+      if (settled) changed(job.id)
       return settled
     },
     async withdraw(id, reason, now) {
       const state = reason === 'cancelled' ? reason : 'failed'
       const [code, message] = reason === 'cancelled' ? [null, null] : [reason.code, reason.message]
       const taken = await ledger.write('quick', () => sql.withdraw.run(id, state, code, message, now).changes > 0)
-      if (taken) queued--
+      if (taken) {
+        queued--
+        changed(id)
+      }
       return taken
     },
     recover(now) {

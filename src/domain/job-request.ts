@@ -1,0 +1,65 @@
+/** Reads the body of POST /jobs: a native chat or generate payload and where to report; pure, the words are for the caller. */
+import { type Call, readCall, withMember } from './call.ts'
+import { decodeField, type Field, field, type Scan, scanObject } from './go-json.ts'
+import type { Problem } from './problem.ts'
+import { ollamaRoutes } from './routes.ts'
+import { concat } from './stream-watch.ts'
+
+/** A payload that can run, with the bytes that will be sent. */
+export interface JobRequest {
+  readonly endpoint: '/api/chat' | '/api/generate'
+  readonly call: Call
+  /** What goes to the target: the payload without the webhook, always streamed so that progress is visible. */
+  readonly body: Uint8Array
+  readonly webhookUrl: string | null
+}
+
+export type JobRequestRead =
+  | { readonly kind: 'request'; readonly request: JobRequest }
+  | ({ readonly kind: 'problem' } & Problem)
+
+const invalid = (detail: string): JobRequestRead => ({ kind: 'problem', code: 'invalid', detail })
+
+/** Which native route the payload is for; messages decide, as in a chat that also carries a prompt. */
+const endpointOf = (has: (name: string) => boolean): JobRequest['endpoint'] | null =>
+  has('messages') ? '/api/chat' : has('prompt') ? '/api/generate' : null
+
+const COMMA = 0x2c
+
+/** The body without any member of this name; every other byte stays. */
+const without = (body: Uint8Array, scan: Scan, name: string): Uint8Array => {
+  if (scan.kind !== 'object') return body
+  const gone = (f: Field) => f.key.toLowerCase() === name
+  if (!scan.fields.some(gone)) return body
+  const first = scan.fields[0]?.keyStart ?? scan.end
+  const kept = scan.fields.filter((f) => !gone(f)).map((f) => body.subarray(f.keyStart, f.end))
+  const joined = kept.flatMap((member, i) => (i === 0 ? [member] : [Uint8Array.of(COMMA), member]))
+  return concat([body.subarray(0, first), ...joined, body.subarray(scan.end)])
+}
+
+/** Reads a submitted body of any content type: plain `curl -d` says form, and means JSON. */
+export const readJobRequest = (body: Uint8Array): JobRequestRead => {
+  const scan = scanObject(body)
+  if (scan.kind === 'empty')
+    return { kind: 'problem', code: 'malformed', detail: 'the body is empty: send a chat or generate payload' }
+  if (scan.kind === 'malformed') return { kind: 'problem', code: 'malformed', detail: scan.message }
+  if (scan.kind === 'other')
+    return invalid(`the body is a JSON ${scan.type}: expected an object with model and messages or prompt`)
+  const endpoint = endpointOf((name) => field(scan, name) !== undefined)
+  if (endpoint === null)
+    return invalid('neither messages nor prompt is there: send a chat payload or a generate payload')
+  const webhook = field(scan, 'state_webhook_url')
+  if (webhook !== undefined && webhook.type !== 'string' && webhook.type !== 'null')
+    return invalid(`state_webhook_url is a JSON ${webhook.type}: expected a URL`)
+  const route = ollamaRoutes.find(({ path }) => path === endpoint)
+  if (route === undefined) return invalid('there is no such route')
+  const payload = without(body, scan, 'state_webhook_url')
+  const read = readCall(route, payload, 'application/json')
+  if (read.kind === 'refused') return invalid(read.message)
+  const streamed = withMember(payload, read.call, 'stream', 'true')
+  const again = readCall(route, streamed, 'application/json')
+  if (again.kind === 'refused') return invalid(again.message)
+  const url = webhook?.type === 'string' ? decodeField(body, webhook) : null
+  const webhookUrl = typeof url === 'string' && url !== '' ? url : null
+  return { kind: 'request', request: { endpoint, call: again.call, body: streamed, webhookUrl } }
+}

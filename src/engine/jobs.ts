@@ -1,0 +1,168 @@
+/** The async entry point to the queue: submit and forget, look, wait, cancel; the worker does not know that it exists. */
+import { withKeepAlive } from '../domain/call.ts'
+import type { Clock } from '../domain/clock.ts'
+import type { Emit } from '../domain/engine-event.ts'
+import { isFinal, type JobState } from '../domain/job.ts'
+import { type JobRequest, readJobRequest } from '../domain/job-request.ts'
+import { type KeepAlivePolicy, keepAliveFor } from '../domain/keep-alive.ts'
+import type { Problem } from '../domain/problem.ts'
+import type { Board } from './board.ts'
+import type { Poller } from './poller.ts'
+import type { EngineQueue } from './ports.ts'
+import type { TargetState } from './target-state.ts'
+import type { Worker } from './worker.ts'
+
+export interface JobsDeps {
+  readonly queue: EngineQueue
+  readonly worker: Pick<Worker, 'nudge' | 'interrupt'>
+  readonly state: TargetState
+  readonly poller: Pick<Poller, 'poll'>
+  readonly board: Board
+  readonly clock: Clock
+  readonly emit: Emit
+  readonly newId: () => string
+  readonly maxAttempts: number
+  readonly keepAlive: KeepAlivePolicy
+  /** Why this webhook URL may not be called, or null. */
+  readonly webhookFault: (url: string) => string | null
+  /** The stored state of a job, or null when there is none. */
+  readonly stateOf: (jobId: string) => JobState | null
+}
+
+export interface Submission {
+  readonly body: Uint8Array
+  readonly idempotency: { readonly key: string; readonly fingerprint: Uint8Array } | null
+}
+
+export type SubmitOutcome =
+  /** `known`: an earlier submit with the same idempotency key made it. */
+  | { readonly kind: 'accepted'; readonly jobId: string; readonly known: boolean }
+  | ({ readonly kind: 'problem' } & Problem)
+
+export type CancelOutcome =
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'final'; readonly state: JobState }
+  | { readonly kind: 'missing' }
+
+export interface Jobs {
+  /** Resolves when the job is on disk: what is accepted is never lost. */
+  submit(submission: Submission): Promise<SubmitOutcome>
+  /** Resolves when the job is final. */
+  cancel(jobId: string): Promise<CancelOutcome>
+  /** Resolves when the job is final, after `waitMs`, or when `signal` fires. */
+  waitFinal(jobId: string, waitMs: number, signal: AbortSignal): Promise<void>
+  /** Nothing new is taken. */
+  close(): void
+}
+
+const problem = (code: Problem['code'], detail: string): SubmitOutcome => ({ kind: 'problem', code, detail })
+
+/** The async entry of one engine. */
+export const createJobs = (deps: JobsDeps): Jobs => {
+  const { queue, worker, state, board, clock, emit } = deps
+  let closed = false
+
+  const isInstalled = ({ call }: JobRequest): boolean =>
+    call.cloud || state.view.inventory.size === 0 || state.view.inventory.has(call.canonicalModel)
+
+  const faultOf = async (request: JobRequest): Promise<SubmitOutcome | null> => {
+    const { webhookUrl, call } = request
+    const fault = webhookUrl === null ? null : deps.webhookFault(webhookUrl)
+    if (fault !== null) return problem('webhook-refused', fault)
+    if (isInstalled(request)) return null
+    if (state.view.reachable) await deps.poller.poll()
+    if (isInstalled(request)) return null
+    return problem(
+      'model-not-installed',
+      `model "${call.model}" is not installed on the target: pull it first, or check the name`,
+    )
+  }
+
+  const put = async (request: JobRequest, { idempotency }: Submission): Promise<SubmitOutcome> => {
+    const { call, endpoint, webhookUrl } = request
+    const policy = call.keepAlive === undefined ? keepAliveFor(deps.keepAlive, call.canonicalModel) : null
+    const jobId = deps.newId()
+    const submitted = queue.submit(
+      {
+        id: jobId,
+        kind: 'async',
+        endpoint,
+        model: call.model,
+        residencyKey: call.residencyKey,
+        maxAttempts: deps.maxAttempts,
+        request: policy === null ? request.body : withKeepAlive(request.body, call, policy.json),
+        webhookUrl,
+        ...(idempotency !== null && { idempotency }),
+      },
+      clock.now(),
+    )
+    const outcome = await submitted
+    if (outcome.kind === 'known') return { kind: 'accepted', jobId: outcome.jobId, known: true }
+    if (outcome.kind === 'conflict')
+      return problem(
+        'idempotency-conflict',
+        'this Idempotency-Key was used with another body: use a new key for new work',
+      )
+    if (outcome.kind === 'full')
+      return problem('queue-full', 'the queue holds as many jobs as FOREMAN_MAX_QUEUE allows: come back later')
+    // The row is on disk first: an async job that a power cut takes back must not have begun.
+    worker.nudge()
+    emit({ event: 'job_submitted', jobId, kind: 'async', model: call.model, residencyKey: call.residencyKey, endpoint })
+    return { kind: 'accepted', jobId, known: false }
+  }
+
+  const waitFinal = (jobId: string, waitMs: number, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const finish = () => {
+        cancelTimer()
+        unlisten()
+        signal.removeEventListener('abort', finish)
+        resolve()
+      }
+      const look = () => {
+        const now = deps.stateOf(jobId)
+        if (now === null || isFinal(now)) finish()
+      }
+      const unlisten = board.listen(jobId, (news) => news.kind === 'changed' && look())
+      const cancelTimer = clock.after(waitMs, finish)
+      signal.addEventListener('abort', finish, { once: true })
+      look()
+    })
+
+  return {
+    waitFinal,
+    async submit(submission) {
+      if (closed) return problem('draining', 'foreman is stopping: come back when it is up again')
+      const read = readJobRequest(submission.body)
+      if (read.kind === 'problem') return read
+      const fault = await faultOf(read.request)
+      if (fault !== null) return fault
+      try {
+        return await put(read.request, submission)
+      } catch (error) {
+        emit({ event: 'loop_failed', loop: 'jobs', error })
+        return problem('disk-full', 'the job could not be written and was not accepted: come back later')
+      }
+    },
+    async cancel(jobId) {
+      for (;;) {
+        const before = deps.stateOf(jobId)
+        if (before === null) return { kind: 'missing' }
+        if (isFinal(before)) return { kind: 'final', state: before }
+        if (await queue.withdraw(jobId, 'cancelled', clock.now())) {
+          emit({ event: 'job_cancelled', jobId, kind: 'async', model: '', residencyKey: '', attempt: 0 })
+          return { kind: 'cancelled' }
+        }
+        worker.interrupt(jobId, { kind: 'left' })
+        await waitFinal(jobId, CANCEL_LOOK_MS, new AbortController().signal)
+        if (deps.stateOf(jobId) === 'cancelled') return { kind: 'cancelled' }
+      }
+    },
+    close() {
+      closed = true
+    },
+  }
+}
+
+// It is on its way between the queue and the worker: look again soon.
+const CANCEL_LOOK_MS = 1_000

@@ -1,0 +1,74 @@
+/** The queue's SQL, one statement an action; it decides nothing. */
+import type { Database } from 'bun:sqlite'
+import type { JobKind } from '../domain/job.ts'
+
+/** What a claim returns. */
+export interface JobRow {
+  seq: number
+  id: string
+  kind: JobKind
+  endpoint: string
+  model: string
+  residency_key: string
+  state: 'loading' | 'working'
+  attempt: number
+  max_attempts: number
+  deferrals: number
+  created_at: number
+}
+
+const READY = `state = 'queued' AND not_before IS NULL`
+// INDEXED BY keeps the planner on the partial indexes: after an ANALYZE it would scan the table for 800 ms.
+// The plus in `+?1` keeps a statement prepared: a bare parameter that a partial index is matched against makes SQLite
+// plan it anew at every call (80 instead of 15 us).
+const OLDEST = `FROM jobs INDEXED BY jobs_ready WHERE ${READY} ORDER BY seq LIMIT 1`
+
+/** Every statement that changes the queue, prepared. */
+export const queueStatements = (db: Database) => ({
+  insert: db.query<unknown, (string | number | null)[]>(`INSERT INTO jobs
+    (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, created_at, updated_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)`),
+  knownKey: db.query<{ fingerprint: Uint8Array; id: string }, [string]>(`SELECT k.fingerprint AS fingerprint, j.id AS id
+    FROM idempotency_keys k JOIN jobs j ON j.seq = k.job_seq WHERE k.key = ?1`),
+  insertKey: db.query('INSERT INTO idempotency_keys (key, fingerprint, job_seq) VALUES (?1, ?2, ?3)'),
+  insertRequest: db.query('INSERT INTO requests (job_seq, body) VALUES (?1, ?2)'),
+  insertArtifact: db.query('INSERT INTO artifacts (job_seq, name, content_type, body) VALUES (?1, ?2, ?3, ?4)'),
+  // A backoff that is over makes its job ready again, at its old place.
+  ripen: db.query(`UPDATE jobs INDEXED BY jobs_backing_off SET not_before = NULL
+    WHERE state = 'queued' AND not_before IS NOT NULL AND not_before <= +?1`),
+  claim: db.query<JobRow, [number, number, string]>(`UPDATE jobs SET
+      state = 'loading', attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
+    WHERE seq = coalesce(
+      (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
+      (SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?3 ORDER BY seq LIMIT 1),
+      (SELECT seq ${OLDEST}))
+    RETURNING seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, deferrals, created_at`),
+  nextDue: db.query<{ at: number | null }, []>(`SELECT min(not_before) AS at FROM jobs INDEXED BY jobs_backing_off
+    WHERE state = 'queued' AND not_before IS NOT NULL`),
+  advance: db.query(`UPDATE jobs SET state = 'working', updated_at = ?3
+    WHERE seq = ?1 AND attempt = ?2 AND state = 'loading'`),
+  requeue: db.query(`UPDATE jobs SET state = 'queued', attempt = attempt - ?4, deferrals = deferrals + ?5,
+      not_before = ?6, updated_at = ?3
+    WHERE seq = ?1 AND attempt = ?2 AND state IN ('loading', 'working')`),
+  finish: db.query(`UPDATE jobs SET state = ?4, error_code = ?5, error_message = ?6, prompt_tokens = ?7,
+      completion_tokens = ?8, total_duration_ms = ?9, completed_at = ?3, updated_at = ?3
+    WHERE seq = ?1 AND attempt = ?2 AND state IN ('loading', 'working')`),
+  withdraw: db.query(`UPDATE jobs SET state = ?2, error_code = ?3, error_message = ?4, not_before = NULL,
+      completed_at = ?5, updated_at = ?5
+    WHERE id = ?1 AND state = 'queued'`),
+  abandonSync: db.query(`UPDATE jobs SET state = 'failed', error_code = 'abandoned', error_message = ?2,
+      not_before = NULL, completed_at = ?1, updated_at = ?1
+    WHERE kind = 'sync' AND completed_at IS NULL`),
+  exhaust: db.query(`UPDATE jobs SET state = 'failed', error_code = 'attempts_exhausted', error_message = ?2,
+      completed_at = ?1, updated_at = ?1
+    WHERE state IN ('loading', 'working') AND attempt >= max_attempts`),
+  requeueInterrupted: db.query(
+    `UPDATE jobs SET state = 'queued', updated_at = ?1 WHERE state IN ('loading', 'working')`,
+  ),
+  hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?1 LIMIT 1`),
+  requestBody: db.query<{ body: Uint8Array }, [number]>('SELECT body FROM requests WHERE job_seq = ?1'),
+  queued: db.query<{ n: number }, []>(`SELECT count(*) AS n FROM jobs WHERE state = 'queued'`),
+  oldest: db.query<{ created_at: number }, []>(`SELECT created_at ${OLDEST}`),
+})
+
+export type QueueStatements = ReturnType<typeof queueStatements>

@@ -1,0 +1,110 @@
+/** What may be read of jobs: one, a page of them, their transitions and artifacts; it must never write. */
+import type { Database } from 'bun:sqlite'
+import type { JobKind, JobState } from '../domain/job.ts'
+
+/** A job as it is stored. Times are wall milliseconds. */
+export interface StoredJob {
+  readonly seq: number
+  readonly id: string
+  readonly kind: JobKind
+  readonly endpoint: string
+  readonly model: string
+  readonly residencyKey: string
+  readonly state: JobState
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly deferrals: number
+  readonly webhookUrl: string | null
+  readonly errorCode: string | null
+  readonly errorMessage: string | null
+  readonly promptTokens: number | null
+  readonly completionTokens: number | null
+  readonly totalDurationMs: number | null
+  readonly createdAt: number
+  readonly startedAt: number | null
+  readonly completedAt: number | null
+  readonly updatedAt: number
+}
+
+export interface StoredTransition {
+  readonly sequence: number
+  readonly previousState: JobState | null
+  readonly state: JobState
+  readonly attempt: number
+  readonly at: number
+  readonly errorCode: string | null
+  readonly errorMessage: string | null
+}
+
+export interface StoredArtifact {
+  readonly name: string
+  readonly contentType: string
+  readonly body: Uint8Array
+}
+
+export interface JobFilter {
+  readonly state: JobState | null
+  readonly model: string | null
+  readonly kind: JobKind | null
+  /** Only jobs older than this id. */
+  readonly after: string | null
+  readonly limit: number
+}
+
+export interface JobReader {
+  find(id: string): StoredJob | null
+  list(filter: JobFilter): StoredJob[]
+  /** Transitions with a sequence above `after`. */
+  transitions(seq: number, after: number): StoredTransition[]
+  artifacts(seq: number): StoredArtifact[]
+  artifact(seq: number, name: string): StoredArtifact | null
+  /** Jobs that are ready and older than this one; 0 = it is next by age. */
+  ahead(seq: number): number
+  /** Waiting jobs by residency key that are older than `seq`. */
+  keysAhead(seq: number): { residencyKey: string; model: string; jobs: number }[]
+}
+
+const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, state, attempt, max_attempts AS maxAttempts, deferrals,
+  webhook_url AS webhookUrl, error_code AS errorCode, error_message AS errorMessage, prompt_tokens AS promptTokens,
+  completion_tokens AS completionTokens, total_duration_ms AS totalDurationMs, created_at AS createdAt, started_at AS startedAt,
+  completed_at AS completedAt, updated_at AS updatedAt`
+
+/** The reader of one database. */
+export const createReader = (db: Database): JobReader => {
+  const find = db.query<StoredJob, [string]>(`SELECT ${COLUMNS} FROM jobs WHERE id = ?1`)
+  const list = db.query<
+    StoredJob,
+    [string | null, string | null, string | null, string | null, number]
+  >(`SELECT ${COLUMNS} FROM jobs
+    WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR model = ?2) AND (?3 IS NULL OR kind = ?3)
+      AND seq < coalesce((SELECT seq FROM jobs WHERE id = ?4), 9223372036854775807)
+    ORDER BY seq DESC LIMIT ?5`)
+  const transitions = db.query<
+    StoredTransition,
+    [number, number]
+  >(`SELECT sequence, previous_state AS previousState, state, attempt,
+      at, error_code AS errorCode, error_message AS errorMessage
+    FROM transitions WHERE job_seq = ?1 AND sequence > ?2 ORDER BY sequence`)
+  const artifacts = db.query<StoredArtifact, [number]>(
+    'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 ORDER BY name',
+  )
+  const artifact = db.query<StoredArtifact, [number, string]>(
+    'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 AND name = ?2',
+  )
+  const ahead = db.query<{ n: number }, [number]>(
+    `SELECT count(*) AS n FROM jobs INDEXED BY jobs_ready WHERE state = 'queued' AND not_before IS NULL AND seq < +?1`,
+  )
+  const keysAhead = db.query<{ residencyKey: string; model: string; jobs: number }, [number]>(
+    `SELECT residency_key AS residencyKey, min(model) AS model, count(*) AS jobs FROM jobs INDEXED BY jobs_ready
+     WHERE state = 'queued' AND not_before IS NULL AND seq < +?1 GROUP BY residency_key`,
+  )
+  return {
+    find: (id) => find.get(id),
+    list: ({ state, model, kind, after, limit }) => list.all(state, model, kind, after, limit),
+    transitions: (seq, after) => transitions.all(seq, after),
+    artifacts: (seq) => artifacts.all(seq),
+    artifact: (seq, name) => artifact.get(seq, name),
+    ahead: (seq) => ahead.get(seq)?.n ?? 0,
+    keysAhead: (seq) => keysAhead.all(seq),
+  }
+}
