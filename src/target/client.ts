@@ -19,16 +19,20 @@ export type {
   TargetRequest,
 } from './wire.ts'
 
-/** What the client needs. The token is sent as a bearer; `ca` is a PEM certificate to trust besides the system's. */
+/**
+ * What the client needs. The token is sent as a bearer; `ca` is a PEM certificate to trust besides the system's. With an `address`
+ * every connection goes there and the URL's name is never resolved; it still is the Host and what the certificate must hold.
+ */
 export interface TargetClientDeps {
   url: string
+  address?: string | undefined
   token?: string | undefined
   ca?: string | undefined
   clock: Clock
 }
 
 /** Opens nothing yet. An unusable URL is a defect of the caller, who has `parseTargetUrl` to check it, and throws. */
-export const createTargetClient = ({ url, token, ca, clock }: TargetClientDeps): TargetClient => {
+export const createTargetClient = ({ url, address, token, ca, clock }: TargetClientDeps): TargetClient => {
   const parsed = parseTargetUrl(url)
   if (parsed.kind === 'invalid') throw new Error(`the target URL cannot be used: ${parsed.message}`)
   const { endpoint } = parsed
@@ -46,7 +50,7 @@ export const createTargetClient = ({ url, token, ca, clock }: TargetClientDeps):
       const exchange = new Exchange({ request, options, head, clock, release: pool.put, settled })
       let connection = options.reuse ? pool.take() : null
       if (connection === null) {
-        connection = dial({ endpoint, ca, user: exchange, gone })
+        connection = dial({ endpoint, address, ca, user: exchange, gone })
         held.add(connection)
       }
       exchange.begin(connection)

@@ -27,6 +27,8 @@ export interface ConnectionUser {
 /** What it takes to open one. `gone` is called exactly once, when the descriptor is no longer held. */
 export interface DialDeps {
   endpoint: Endpoint
+  /** Dialled instead of the endpoint's name, which then only names the server: nothing is resolved. */
+  address?: string | undefined
   ca?: string | undefined
   user: ConnectionUser
   gone(connection: Connection): void
@@ -139,13 +141,12 @@ const handlers: SocketHandler<Connection> = {
 
 /** Starts to connect. Failure comes through `lost`, and never before this function has returned. */
 export const dial = (deps: DialDeps): Connection => {
-  const { endpoint, ca } = deps
+  const { endpoint, address, ca } = deps
   const connection = new Connection(deps)
   const tls = endpoint.tls ? tlsOptions(endpoint.hostname, ca) : false
   // `connectError` has told what there is to tell; the promise says the same again.
-  Bun.connect({ hostname: endpoint.hostname, port: endpoint.port, tls, data: connection, socket: handlers }).catch(
-    toldAlready,
-  )
+  const hostname = address ?? endpoint.hostname
+  Bun.connect({ hostname, port: endpoint.port, tls, data: connection, socket: handlers }).catch(toldAlready)
   return connection
 }
 

@@ -1,0 +1,172 @@
+/** One try of one webhook: dial exactly what was checked, post, judge the answer; it must never throw for the network's sake nor follow a redirect. */
+import type { Clock } from '../domain/clock.ts'
+import type { Reply, ReplyBody, TargetClient } from '../target/client.ts'
+import { createRouter, type Route, type RouterDeps } from './route.ts'
+import { parseRetryAfterMs } from './schedule.ts'
+import { signatureHeaders } from './signature.ts'
+
+/** What a delivery needs. */
+export interface DeliveryDeps extends RouterDeps {
+  /** A client of this origin that dials this address and resolves nothing. */
+  readonly open: (to: { readonly origin: string; readonly address: string }) => Pick<TargetClient, 'send' | 'close'>
+  readonly clock: Clock
+  readonly secrets: readonly string[]
+  readonly version: string
+  /** For all of a try: resolving, connecting, sending and the answer. 10 s by default. */
+  readonly tryTimeoutMs?: number
+}
+
+/** A webhook to be posted. `id` is the same for every try of it. */
+export interface WebhookPost {
+  readonly url: string
+  readonly id: string
+  readonly body: Uint8Array
+  /** Gives the try up at once; the outcome is then `aborted`. */
+  readonly signal?: AbortSignal
+}
+
+/** What came of one try. */
+export type DeliveryOutcome =
+  | { readonly kind: 'accepted'; readonly status: number }
+  /** 410: the receiver wants no more of it. */
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'retry'; readonly reason: string; readonly retryAfterMs: number | null }
+  /** The policy lets it go nowhere; nothing was dialled. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'aborted' }
+
+export interface Delivery {
+  deliver(post: WebhookPost): Promise<DeliveryOutcome>
+}
+
+/** The two bounds of one try: its time, and whoever wants to stop. */
+interface Bounds {
+  readonly signal: AbortSignal
+  /** Resolves once either has been reached, and says which. */
+  readonly over: Promise<DeliveryOutcome>
+  release(): void
+}
+
+const TRY_TIMEOUT_MS = 10_000
+const ANSWER_BYTES_MAX = 65_536
+// The status has said it all: the rest is read out of courtesy, so that the receiver's server logs no broken pipe.
+const COURTESY_MS = 1_000
+
+/** The webhooks' way out. */
+export const createDelivery = (deps: DeliveryDeps): Delivery => {
+  const { open, clock, secrets, version, tryTimeoutMs = TRY_TIMEOUT_MS } = deps
+  const findRoute = createRouter(deps)
+
+  const requestOf = (url: URL, { id, body }: WebhookPost) => {
+    const timestampS = Math.floor(clock.now() / 1_000)
+    const headers: [string, string][] = [
+      ['Content-Type', 'application/json'],
+      ['User-Agent', `foreman/${version}`],
+      ...signatureHeaders({ id, timestampS, body, secrets }),
+    ]
+    return { method: 'POST', path: `${url.pathname}${url.search}`, headers, body }
+  }
+
+  const postTo = async (
+    address: string,
+    url: URL,
+    post: WebhookPost,
+    limits: { readonly signal: AbortSignal; readonly connectTimeoutMs: number },
+  ): Promise<Reply> => {
+    const client = open({ origin: url.origin, address })
+    try {
+      const reply = await client.send(requestOf(url, post), { reuse: false, ...limits })
+      if (reply.kind === 'answered') await readAway(reply.body, clock)
+      return reply
+    } finally {
+      client.close()
+    }
+  }
+
+  /** Only a connection that never came up is tried at the name's next address: anything else may have been received. */
+  const postAlong = async (
+    { url, addresses }: Route & { kind: 'route' },
+    post: WebhookPost,
+    signal: AbortSignal,
+  ): Promise<Reply> => {
+    let reply: Reply = { kind: 'aborted' }
+    for (const [i, address] of addresses.entries()) {
+      // A first address without a way to it (IPv6, mostly) must leave time for the others.
+      const connectTimeoutMs = i === addresses.length - 1 ? tryTimeoutMs : tryTimeoutMs / 4
+      reply = await postTo(address, url, post, { signal, connectTimeoutMs })
+      if (reply.kind !== 'unreached') break
+    }
+    return reply
+  }
+
+  return {
+    async deliver(post) {
+      if (post.signal?.aborted) return { kind: 'aborted' }
+      const bounds = createBounds(clock, tryTimeoutMs, post.signal)
+      try {
+        // A lookup cannot be called back, so it is left behind when the time is up.
+        const route = await Promise.race([findRoute(post.url), bounds.over])
+        if (route.kind === 'unresolved') return retry(route.reason)
+        if (route.kind !== 'route') return route
+        const reply = await postAlong(route, post, bounds.signal)
+        return reply.kind === 'aborted' ? await bounds.over : judge(reply, clock.now())
+      } finally {
+        bounds.release()
+      }
+    },
+  }
+}
+
+const retry = (reason: string, retryAfterMs: number | null = null): DeliveryOutcome => ({
+  kind: 'retry',
+  reason,
+  retryAfterMs,
+})
+
+const createBounds = (clock: Clock, timeoutMs: number, stop: AbortSignal | undefined): Bounds => {
+  const controller = new AbortController()
+  const giveUp = () => controller.abort()
+  const cancelTimer = clock.after(timeoutMs, giveUp)
+  stop?.addEventListener('abort', giveUp, { once: true })
+  const over = new Promise<DeliveryOutcome>((resolve) => {
+    const end = () => resolve(stop?.aborted ? { kind: 'aborted' } : retry(`no answer within ${timeoutMs} ms`))
+    controller.signal.addEventListener('abort', end, { once: true })
+  })
+  const release = () => {
+    cancelTimer()
+    stop?.removeEventListener('abort', giveUp)
+  }
+  return { signal: controller.signal, over, release }
+}
+
+const judge = (reply: Exclude<Reply, { kind: 'aborted' }>, nowMs: number): DeliveryOutcome => {
+  switch (reply.kind) {
+    case 'answered': {
+      const { status } = reply
+      if (status >= 200 && status < 300) return { kind: 'accepted', status }
+      if (status === 410) return { kind: 'gone' }
+      const after = reply.headers.find(([name]) => name.toLowerCase() === 'retry-after')?.[1]
+      const reason = `it answered ${status}${status < 400 ? ', and redirects are not followed' : ''}`
+      return retry(reason, after === undefined ? null : parseRetryAfterMs(after, nowMs))
+    }
+    case 'unreached':
+      return retry(`it could not be reached (${reply.code}): ${reply.message}`)
+    case 'broken':
+      return retry(`the connection broke before an answer (${reply.code}): ${reply.message}`)
+    default:
+      return reply satisfies never
+  }
+}
+
+/** Reads at most 64 KiB for at most a second, and keeps nothing. */
+const readAway = async (body: ReplyBody, clock: Clock): Promise<void> => {
+  if (body.complete !== null) return
+  const cancelTimer = clock.after(COURTESY_MS, () => body.cancel())
+  let bytes = 0
+  for (let read = await body.read(); read.kind === 'chunk'; read = await body.read()) {
+    bytes += read.bytes.length
+    if (bytes >= ANSWER_BYTES_MAX) break
+  }
+  cancelTimer()
+  body.cancel()
+}
