@@ -38,9 +38,9 @@ export const createCollector = (
     end: () => undefined,
     answer: ({ body: whole }) => void pieces.push(whole),
     fail: () => undefined,
-    artifacts(): readonly CallerArtifact[] {
+    artifacts(): readonly CallerArtifact[] | null {
       const whole = assembleNative(new TextDecoder().decode(concat(pieces)).split('\n'))
-      if (whole === null) return []
+      if (whole === null) return null
       return [{ name: 'completion', contentType: JSON_TYPE, body: new TextEncoder().encode(JSON.stringify(whole)) }]
     },
   }
