@@ -1,5 +1,5 @@
 /** The processes of a bench: started, asked, stopped by their own pid; none may outlive the bench. */
-import { rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaryPath, temporaryDirectory } from '../test/support/binary.ts'
 import type { LoadOrder, LoadResult } from './load.ts'
@@ -84,7 +84,8 @@ export const startLoad = async (): Promise<LoadGenerator> => {
   }
 }
 
-const freePort = (): number => {
+/** A port that was free a moment ago. */
+export const freePort = (): number => {
   const probe = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } })
   const { port } = probe
   probe.stop(true)
@@ -138,9 +139,9 @@ export const startForeman = async (targetPort: number): Promise<Listening & { re
 }
 
 /** Resident memory of a process in bytes; null where /proc does not exist. */
-export const residentBytes = async (pid: number): Promise<number | null> => {
-  const file = Bun.file(`/proc/${pid}/status`)
-  if (!(await file.exists())) return null
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(await file.text())?.[1]
+export const residentBytes = (pid: number): number | null => {
+  const path = `/proc/${pid}/status`
+  if (!existsSync(path)) return null
+  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(path, 'utf8'))?.[1]
   return kilobytes === undefined ? null : Number(kilobytes) * 1024
 }

@@ -18,7 +18,7 @@ export const createReplyMeter = () => {
   const readHead = (): boolean => {
     const end = held.indexOf(HEAD_END)
     if (end < 0) return false
-    const head = held.latin1Slice(0, end).toLowerCase()
+    const head = held.toString('latin1', 0, end).toLowerCase()
     status = Number(head.slice(9, 12))
     bodyAt = end + HEAD_END.length
     const length = /\r\ncontent-length: *(\d+)/.exec(head)?.[1]

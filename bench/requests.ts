@@ -21,5 +21,9 @@ export const requests = {
   streamedChat: post('/api/chat', { model: MODEL, messages }),
   /** An answer that takes so long. */
   heldChat: (milliseconds: number) =>
-    post('/api/chat', { model: MODEL, messages: [{ role: 'user', content: `[[hold=${milliseconds}]]` }], stream: false }),
+    post('/api/chat', {
+      model: MODEL,
+      messages: [{ role: 'user', content: `[[hold=${milliseconds}]]` }],
+      stream: false,
+    }),
 } as const

@@ -18,11 +18,20 @@ const put = (object: Json, key: string, value: unknown) => {
   if (value !== undefined) object[key] = value
 }
 
-/** The final object of /api/chat or /api/generate, or null when the lines hold no object. */
+const parsed = (line: string): unknown => {
+  try {
+    return JSON.parse(line)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+/** The final object of /api/chat or /api/generate, or null when not every line is an object. */
 export const assembleNative = (lines: readonly string[]): Json | null => {
-  const chunks = lines.filter((line) => line.trim() !== '').map((line): unknown => JSON.parse(line))
+  const chunks = lines.filter((line) => line.trim() !== '').map(parsed)
   const objects = chunks.filter(isObject)
-  const last = objects.at(-1)
+  const last = objects.length === chunks.length ? objects.at(-1) : undefined
   if (last === undefined) return null
   const whole: Json = { ...last }
   put(whole, 'response', joined(objects, 'response'))

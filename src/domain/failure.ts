@@ -12,7 +12,7 @@ export const failures = {
   internal: { status: 500, sentence: 'internal error' },
   job_timeout: { status: 504, sentence: 'no result within FOREMAN_JOB_TIMEOUT' },
   load_failed: { status: 502, sentence: 'the target could not load the model' },
-  malformed_answer: { status: 502, sentence: 'the target answered with something that is not HTTP' },
+  malformed_answer: { status: 502, sentence: 'the target answered with something that cannot be read' },
   out_of_memory: { status: 502, sentence: 'the target ran out of memory' },
   queue_full: { status: 503, sentence: 'the queue is full', busyText: true },
   read_only: { status: 403, sentence: 'foreman is read-only: FOREMAN_READ_ONLY is set' },

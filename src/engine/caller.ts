@@ -38,8 +38,8 @@ export interface Caller {
   fail(failure: Failure, answer: Answer | null, told: boolean): void
   /** Runs `cleanup` once the caller has its answer, its failure, or is gone. */
   onFinished(cleanup: () => void): void
-  /** What is kept of a finished answer. */
-  artifacts(): readonly CallerArtifact[]
+  /** What is kept of a finished answer; null when that cannot be read. */
+  artifacts(): readonly CallerArtifact[] | null
 }
 
 /** The callers of all sync jobs that are not finished, in the order they came. */

@@ -49,9 +49,9 @@ export const createCollector = ({ endpoint, body, arrivedAtMs, onChunk }: Collec
       onChunk(whole)
     },
     fail: () => undefined,
-    artifacts(): readonly CallerArtifact[] {
+    artifacts(): readonly CallerArtifact[] | null {
       const whole = assembleNative(new TextDecoder().decode(concat(pieces)).split('\n'))
-      if (whole === null) return []
+      if (whole === null) return null
       return [{ name: 'completion', contentType: JSON_TYPE, body: new TextEncoder().encode(JSON.stringify(whole)) }]
     },
   }

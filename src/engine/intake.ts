@@ -43,9 +43,19 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   let unreachableSince: number | null = null
   let cancelPatience = () => {}
 
+  /** A database that refuses keeps no caller waiting: its job finds nobody when it is claimed, and is cancelled then. */
+  const withdraw = async (jobId: string, reason: 'cancelled' | Failure): Promise<boolean> => {
+    try {
+      return await queue.withdraw(jobId, reason, clock.now())
+    } catch (error) {
+      emit({ event: 'loop_failed', loop: 'intake', error })
+      return true
+    }
+  }
+
   /** Takes a waiting job out of the queue and tells its caller; a running one is left to the worker. */
   const dismiss = async (jobId: string, caller: Caller, reason: Failure) => {
-    if (!(await queue.withdraw(jobId, reason, clock.now()))) return false
+    if (!(await withdraw(jobId, reason))) return false
     callers.remove(jobId)
     emit({ event: 'job_failed', ...fieldsOf(jobId, caller), attempt: 0, failure: reason })
     caller.fail(reason, null, false)
@@ -53,7 +63,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
   }
 
   const leave = async (jobId: string, caller: Caller) => {
-    if (!(await queue.withdraw(jobId, 'cancelled', clock.now()))) return
+    if (!(await withdraw(jobId, 'cancelled'))) return
     callers.remove(jobId)
     emit({ event: 'job_cancelled', ...fieldsOf(jobId, caller), attempt: 0 })
   }
@@ -66,6 +76,8 @@ export const createIntake = (deps: IntakeDeps): Intake => {
 
   /** Callers come in order and share one bound, so the first that is still within it ends the search. */
   const losePatience = () => {
+    cancelPatience()
+    cancelPatience = () => {}
     if (unreachableSince === null) return
     const now = clock.monotonicMs()
     for (const [jobId, caller] of callers.entries()) {
@@ -77,14 +89,11 @@ export const createIntake = (deps: IntakeDeps): Intake => {
       }
       void dismiss(jobId, caller, failure('unreachable'))
     }
-    cancelPatience = () => {}
   }
 
   const watchPatience = (reachable: boolean) => {
-    cancelPatience()
-    cancelPatience = () => {}
     unreachableSince = reachable ? null : clock.monotonicMs()
-    if (!reachable) losePatience()
+    losePatience()
   }
   const unsubscribe = state.onReachability(watchPatience)
 

@@ -8,6 +8,7 @@ import { load, type Stopper, stopped, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
 import { createLiveness } from './liveness.ts'
 import type { Loader } from './loader.ts'
+import { persist } from './persist.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
 import type { TargetState } from './target-state.ts'
 
@@ -60,7 +61,10 @@ const loadModel = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Out
 const startWork = async (deps: RunDeps, slot: Slot): Promise<boolean> => {
   if (slot.phase === 'working') return true
   slot.phase = 'working'
-  return deps.queue.advance(slot.job, deps.clock.now())
+  const { clock, emit, queue } = deps
+  const { job, stopper } = slot
+  const advance = async () => stopper.why === null && (await queue.advance(job, clock.now()))
+  return persist(clock, advance, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
 }
 
 /** What the end of the work says about what is loaded now. */

@@ -1,13 +1,13 @@
 /** The one worker: claim, run, settle, one job at a time; a job may fail, this loop may not. */
-import { backoffMs } from '../domain/backoff.ts'
 import type { Random } from '../domain/clock.ts'
-import { failure } from '../domain/failure.ts'
+import { type FailureCode, failure } from '../domain/failure.ts'
 import type { ActiveJob } from '../domain/job.ts'
 import { decide, type Outcome, type Verdict } from '../domain/outcome.ts'
 import { createStopper } from './attempt.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, CallerArtifact } from './caller.ts'
 import { createLoader } from './loader.ts'
 import { createNudge } from './nudge.ts'
+import { persist } from './persist.ts'
 import { type RunDeps, runJob, type Slot } from './run.ts'
 
 export interface WorkerDeps extends Omit<RunDeps, 'loader'> {
@@ -36,6 +36,17 @@ export interface Worker {
   /** Claims nothing more; lets the running job finish within `graceMs`, then puts it back. */
   stop(graceMs: number): Promise<void>
 }
+
+/** How an attempt ended and what is kept of it. */
+interface Ran {
+  readonly outcome: Outcome
+  readonly artifacts: readonly CallerArtifact[]
+}
+
+const brokenBy = (code: FailureCode): Ran => ({
+  outcome: { kind: 'broken', failure: failure(code), answer: null, told: false },
+  artifacts: [],
+})
 
 // A loop that failed (a full disk, a bug) tries again after this long; it must not spin.
 const LOOP_PAUSE_MS = 1_000
@@ -70,17 +81,9 @@ export const createWorker = (given: WorkerDeps): Worker => {
   }
 
   /** The work happened once; saying so is retried until the database takes it. */
-  const acknowledge = async (job: ActiveJob, verdict: Verdict, caller: Caller | undefined): Promise<void> => {
-    const artifacts = verdict.to === 'done' ? (caller?.artifacts() ?? []) : []
-    for (let tries = 1; ; tries++) {
-      try {
-        await queue.settle(job, verdict, clock.now(), artifacts)
-        return
-      } catch (error) {
-        emit({ event: 'settle_retried', jobId: job.id, error })
-        await new Promise<void>((resolve) => void clock.after(backoffMs(tries, random()), resolve))
-      }
-    }
+  const acknowledge = async (job: ActiveJob, verdict: Verdict, artifacts: readonly CallerArtifact[] = []) => {
+    const settle = () => queue.settle(job, verdict, clock.now(), artifacts)
+    await persist(clock, settle, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
   }
 
   const verdictOf = (job: ActiveJob, caller: Caller, outcome: Outcome): Verdict => {
@@ -90,30 +93,48 @@ export const createWorker = (given: WorkerDeps): Worker => {
   }
 
   /** Settles, and only then says that the target is away: whoever reacts to that finds the job waiting again. */
-  const conclude = async (job: ActiveJob, verdict: Verdict, caller: Caller, outcome: Outcome): Promise<void> => {
-    const acknowledged = acknowledge(job, verdict, caller)
+  const conclude = async (job: ActiveJob, verdict: Verdict, caller: Caller, { outcome, artifacts }: Ran) => {
+    const acknowledged = acknowledge(job, verdict, artifacts)
     if (outcome.kind === 'unreached') state.unreached(outcome.message)
     if (outcome.kind === 'lost') state.unreached(failure('target_lost').message)
     await acknowledged
     // Somebody may have left while the job was on its way back into the queue.
     if (verdict.to !== 'queued' || !caller.left.aborted) return
-    await queue.withdraw(job.id, 'cancelled', clock.now())
-    deps.release(job.id)
+    try {
+      if (await queue.withdraw(job.id, 'cancelled', clock.now())) announce(job, { to: 'cancelled' }, outcome)
+      deps.release(job.id)
+    } catch (error) {
+      // The job stays queued; its next claim finds that nobody waits.
+      emit({ event: 'loop_failed', loop: 'worker', error })
+    }
+  }
+
+  /** A bug or a refusing database on the way costs the job an attempt, never the worker its slot. */
+  const run = async (mine: Slot, caller: Caller): Promise<Ran> => {
+    slot = mine
+    try {
+      const outcome = await runJob(deps, mine, caller)
+      const artifacts = outcome.kind === 'done' ? caller.artifacts() : []
+      return artifacts === null ? brokenBy('malformed_answer') : { outcome, artifacts }
+    } catch (error) {
+      emit({ event: 'loop_failed', loop: 'worker', error })
+      return brokenBy('internal')
+    } finally {
+      slot = null
+    }
   }
 
   /** Runs one job and tells its caller; what is left to do is the settle. */
   const runOne = async (job: ActiveJob): Promise<() => Promise<void>> => {
     const caller = deps.callerOf(job)
-    if (caller === undefined) return () => acknowledge(job, { to: 'cancelled' }, undefined)
-    const mine: Slot = { job, stopper: createStopper(), phase: job.state }
-    slot = mine
-    const outcome = await runJob(deps, mine, caller)
-    slot = null
+    if (caller === undefined) return () => acknowledge(job, { to: 'cancelled' })
+    const ran = await run({ job, stopper: createStopper(), phase: job.state }, caller)
+    const { outcome } = ran
     const verdict = verdictOf(job, caller, outcome)
     announce(job, verdict, outcome)
     if (verdict.to === 'failed') caller.fail(verdict.failure, verdict.answer, verdict.told)
     if (verdict.to !== 'queued') deps.release(job.id)
-    return () => conclude(job, verdict, caller, outcome)
+    return () => conclude(job, verdict, caller, ran)
   }
 
   const claim = () => {
@@ -136,6 +157,8 @@ export const createWorker = (given: WorkerDeps): Worker => {
       throw error
     })
     await settled
+    // All who waited for the load in progress may have left at once: then it is for nobody.
+    if (claimed.kind === 'idle' || claimed.job.residencyKey !== loader.loadingKey) loader.abort()
     if (claimed.kind === 'job') return runOne(claimed.job)
     const waitMs = claimed.nextDueAt === null ? null : Math.max(0, claimed.nextDueAt - clock.now())
     await nudge.wait(waitMs)

@@ -50,8 +50,8 @@ test('10,000 jobs never overlap at the target', async () => {
 test('the last error of a poison job is the one that is kept', async () => {
   bench = createBench()
   let tries = 0
-  bench.target.script = ({ isLoad }) =>
-    isLoad ? undefined : { kind: 'status', status: 500, error: `llm server error ${++tries}` }
+  bench.target.script = ({ isWork }) =>
+    isWork ? { kind: 'status', status: 500, error: `llm server error ${++tries}` } : undefined
   await bench.submit('p')
   await bench.until(() => bench.eventsOf('job_failed').length === 1)
   expect(bench.store.row('p')).toMatchObject({ error_code: 'runner_failed', attempt: 3 })
@@ -60,8 +60,8 @@ test('the last error of a poison job is the one that is kept', async () => {
 
 test('a 400 and a 500 that is the fault of the request fail the job at the first attempt', async () => {
   bench = createBench()
-  bench.target.script = ({ body, isLoad }) => {
-    if (isLoad) return undefined
+  bench.target.script = ({ body, isWork }) => {
+    if (!isWork) return undefined
     if (body.includes('bad')) return { kind: 'status', status: 400, error: '"m-a" does not support chat' }
     return { kind: 'status', status: 500, error: 'option "num_ctx" must be of type integer' }
   }
@@ -74,8 +74,8 @@ test('a 400 and a 500 that is the fault of the request fail the job at the first
 test('a busy target costs a deferral and no attempt, and its Retry-After is kept within a minute', async () => {
   bench = createBench()
   const answers = ['7', '86400', undefined]
-  bench.target.script = ({ isLoad }) => {
-    if (isLoad || answers.length === 0) return undefined
+  bench.target.script = ({ isWork }) => {
+    if (!isWork || answers.length === 0) return undefined
     const retryAfter = answers.shift()
     return { kind: 'status', status: 503, error: 'server busy', ...(retryAfter !== undefined && { retryAfter }) }
   }
@@ -99,9 +99,9 @@ test('a model that cannot be loaded costs attempts and fails with the words of t
 test('a stream that ends without its last chunk is not a success', async () => {
   bench = createBench()
   let tries = 0
-  bench.target.script = ({ isLoad }) => {
-    if (isLoad || ++tries > 1) return undefined
-    return { kind: 'stream', pieces: ['{"message":{"content":"half"},"done":false}\n'], then: 'end' }
+  bench.target.script = ({ isWork }) => {
+    if (!isWork || ++tries > 1) return undefined
+    return { kind: 'stream', pieces: ['{"message":{"content":"half"},"done":false}\n'], ending: 'end' }
   }
   await bench.submit('j')
   await bench.until(() => bench.eventsOf('job_done').length === 1)
@@ -112,8 +112,8 @@ test('a stream that ends without its last chunk is not a success', async () => {
 
 test('a job gets the time of FOREMAN_JOB_TIMEOUT per attempt, and its load does not eat it', async () => {
   bench = createBench({ loadMs: 50_000, config: { jobTimeoutMs: 60_000 } })
-  bench.target.script = ({ isLoad, body }) => {
-    if (isLoad) return undefined
+  bench.target.script = ({ isWork, body }) => {
+    if (!isWork) return undefined
     return body.includes('slow') ? { kind: 'hang' } : { kind: 'ok', afterMs: 50_000 }
   }
   await bench.submit('fits', { text: 'fits' })
@@ -124,16 +124,19 @@ test('a job gets the time of FOREMAN_JOB_TIMEOUT per attempt, and its load does 
 })
 
 test.each([
-  ['an answer that is no JSON', { kind: 'ok', text: '<html>captive portal</html>' } as const],
+  ['a page of a captive portal', { kind: 'ok', text: '<html>log in</html>', type: 'text/html' } as const],
+  ['a stream that is no JSON', { kind: 'ok', text: 'garbage\n' } as const],
   [
     'a line that is no JSON',
-    { kind: 'stream', pieces: ['{"done":false}\n', 'garbage\n', '{"done":true}\n'], then: 'end' } as const,
+    { kind: 'stream', pieces: ['{"done":false}\n', 'garbage\n', '{"done":true}\n'], ending: 'end' } as const,
   ],
 ])('%s never holds up the job behind it', async (_, plan) => {
   bench = createBench()
-  bench.target.script = ({ isLoad, body }) => (!isLoad && body.includes('odd') ? plan : undefined)
+  bench.target.script = ({ isWork, body }) => (isWork && body.includes('odd') ? plan : undefined)
   await bench.submit('odd', { text: 'odd' })
   await bench.submit('next')
   await bench.until(() => bench.eventsOf('job_done').some(({ jobId }) => jobId === 'next'), 300_000, 1_000)
+  await bench.until(() => bench.eventsOf('job_failed').length === 1, 300_000, 1_000)
+  expect(bench.store.row('odd')).toMatchObject({ state: 'failed', attempt: 3 })
   expect(bench.eventsOf('loop_failed')).toEqual([])
 })

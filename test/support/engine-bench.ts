@@ -58,6 +58,7 @@ interface BenchOptions {
   readonly workMs?: number
   readonly random?: () => number
   readonly store?: TestStore
+  readonly clock?: VirtualClock
   /** Puts a faulty queue in front of the real one. */
   readonly wrapQueue?: (queue: StoredQueue) => StoredQueue
 }
@@ -97,6 +98,28 @@ const callOf = (body: Uint8Array) => {
   return read.call
 }
 
+const turns = async (count: number) => {
+  for (let turn = 0; turn < count; turn++) await settled()
+}
+
+/** Before time moves on, everything that needs none has happened; the same after it. */
+const createPatientClock = (): VirtualClock => {
+  const clock = createVirtualClock()
+  return {
+    now: clock.now,
+    monotonicMs: clock.monotonicMs,
+    after: clock.after,
+    get pending() {
+      return clock.pending
+    },
+    async advance(ms) {
+      await turns(8)
+      await clock.advance(ms)
+      await turns(8)
+    },
+  }
+}
+
 /** Reads a response to its end into `result`. */
 const drain = async (response: Response, result: CallResult, clock: VirtualClock) => {
   result.status = response.status
@@ -109,7 +132,7 @@ const drain = async (response: Response, result: CallResult, clock: VirtualClock
 
 /** Builds and starts an engine; `close` stops it and, unless the store was given, removes its files. */
 export const createBench = (options: BenchOptions = {}): Bench => {
-  const clock = createVirtualClock()
+  const clock = options.clock ?? createPatientClock()
   const store = options.store ?? createTestStore({ fast: true })
   if (options.store) store.clear()
   const target = createVirtualTarget({ clock, loadMs: options.loadMs ?? 0, workMs: options.workMs ?? 0 })
@@ -174,9 +197,7 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       }
       return clock.monotonicMs() - began
     },
-    async quiet() {
-      for (let turn = 0; turn < 12; turn++) await settled()
-    },
+    quiet: () => turns(12),
     async stop(graceMs = 10_000) {
       stopping ??= engine.stop(graceMs)
       let isStopped = false

@@ -1,6 +1,5 @@
 /** A target that says to the byte what a test wrote, and keeps what it was asked; on its own it only knows what foreman asks. */
 import type { Socket } from 'bun'
-import { type ScriptedConnection, startScriptedTarget } from '../target/scripted-target.ts'
 import type { Dice } from './chance.ts'
 
 /** A request of a client, as the target got it. */
@@ -42,32 +41,51 @@ const ownAnswer = ({ target }: ReceivedRequest): Pieces => {
   return whole({ model: 'tiny', done: true, done_reason: 'load' })
 }
 
-const unchunked = (body: Buffer): Buffer => {
+/** The chunks of a body, or null when the last one has not come. Throws when they are none, so that it cannot run away. */
+const unchunked = (bytes: Buffer, from: number): { body: Buffer; end: number } | null => {
   const pieces: Buffer[] = []
-  for (let at = 0; ; ) {
-    const lineEnd = body.indexOf('\r\n', at)
-    const size = Number.parseInt(body.toString('latin1', at, lineEnd), 16)
-    if (size === 0) return Buffer.concat(pieces)
-    pieces.push(body.subarray(lineEnd + 2, lineEnd + 2 + size))
-    at = lineEnd + 2 + size + 2
+  for (let at = from; ; ) {
+    const lineEnd = bytes.indexOf('\r\n', at)
+    if (lineEnd < 0) return null
+    const line = bytes.toString('latin1', at, lineEnd)
+    if (!/^[0-9a-f]+$/i.test(line)) throw new Error(`not a chunk size: ${JSON.stringify(line)}`)
+    const size = Number.parseInt(line, 16)
+    const next = lineEnd + 2 + size + 2
+    if (bytes.length < next) return null
+    if (size === 0) return { body: Buffer.concat(pieces), end: next }
+    pieces.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size))
+    at = next
   }
 }
 
-/** Takes a raw request apart. */
-export const readRequest = (text: string): ReceivedRequest => {
-  const headEnd = text.indexOf('\r\n\r\n')
-  const [requestLine = '', ...lines] = text.slice(0, headEnd).split('\r\n')
+/** Takes the first request of a connection's bytes, or null when it has not all come. */
+const takeRequest = (bytes: Buffer): { request: ReceivedRequest; end: number } | null => {
+  const headEnd = bytes.indexOf('\r\n\r\n')
+  if (headEnd < 0) return null
+  const [requestLine = '', ...lines] = bytes.toString('latin1', 0, headEnd).split('\r\n')
   const [method = '', target = ''] = requestLine.split(' ')
   const headers = lines.map((line): [string, string] => {
     const colon = line.indexOf(': ')
     return [line.slice(0, colon), line.slice(colon + 2)]
   })
-  const raw = Buffer.from(text.slice(headEnd + 4), 'latin1')
-  const isChunked = headers.some(([name, value]) => name.toLowerCase() === 'transfer-encoding' && value === 'chunked')
-  return { method, target, headers, body: isChunked ? unchunked(raw) : raw }
+  const named = (wanted: string) => headers.find(([name]) => name.toLowerCase() === wanted)?.[1]
+  const start = headEnd + 4
+  if (named('transfer-encoding') === 'chunked') {
+    const read = unchunked(bytes, start)
+    return read && { request: { method, target, headers, body: read.body }, end: read.end }
+  }
+  const end = start + Number(named('content-length') ?? 0)
+  if (bytes.length < end) return null
+  return { request: { method, target, headers, body: Buffer.from(bytes.subarray(start, end)) }, end }
 }
 
-const pour = async (socket: Socket<ScriptedConnection>, pieces: Pieces): Promise<void> => {
+interface Conversation {
+  bytes: Buffer
+}
+
+type Wire = Socket<Conversation>
+
+const pour = async (socket: Wire, pieces: Pieces): Promise<void> => {
   for (const piece of pieces) {
     for (let offset = 0; offset < piece.length; ) {
       const taken = socket.write(piece, offset, piece.length - offset)
@@ -84,21 +102,38 @@ export const startVerbatimTarget = (
   answer: (request: ReceivedRequest) => { readonly pieces: Pieces; readonly close: boolean },
 ): VerbatimTarget => {
   const received = new Map<string, ReceivedRequest>()
-  const target = startScriptedTarget((socket, { text }) => {
-    socket.setNoDelay(true)
-    const request = readRequest(text)
+  let asked = 0
+  const reply = (socket: Wire, request: ReceivedRequest) => {
+    asked++
     const name = request.headers.find(([key]) => key.toLowerCase() === 'x-case')?.[1]
     if (name === undefined) return void pour(socket, ownAnswer(request))
     received.set(name, request)
     const { pieces, close } = answer(request)
     void pour(socket, pieces).then(() => (close ? socket.end() : undefined))
+  }
+  const listener = Bun.listen<Conversation>({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      open(socket) {
+        socket.data = { bytes: Buffer.alloc(0) }
+        socket.setNoDelay(true)
+      },
+      data(socket, bytes) {
+        socket.data.bytes = Buffer.concat([socket.data.bytes, bytes])
+        const taken = takeRequest(socket.data.bytes)
+        if (taken === null) return
+        socket.data.bytes = socket.data.bytes.subarray(taken.end)
+        reply(socket, taken.request)
+      },
+    },
   })
   return {
-    port: target.port,
-    url: target.url,
+    port: listener.port,
+    url: `http://127.0.0.1:${listener.port}`,
     received,
-    asked: () => target.requests.length,
-    stop: target.stop,
+    asked: () => asked,
+    stop: () => listener.stop(true),
   }
 }
 

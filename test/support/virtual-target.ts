@@ -7,7 +7,7 @@ type Options = Parameters<SendTarget['send']>[1]
 
 /** What the target does with one request. `hang` never answers, until the request is given up. */
 export type Plan =
-  | { readonly kind: 'ok'; readonly afterMs?: number; readonly text?: string }
+  | { readonly kind: 'ok'; readonly afterMs?: number; readonly text?: string; readonly type?: string }
   | { readonly kind: 'status'; readonly status: number; readonly error: string; readonly retryAfter?: string }
   | { readonly kind: 'unreached'; readonly afterMs?: number }
   | { readonly kind: 'reset'; readonly afterMs?: number }
@@ -16,7 +16,7 @@ export type Plan =
   | {
       readonly kind: 'stream'
       readonly pieces: readonly string[]
-      readonly then: 'end' | 'reset' | 'hang'
+      readonly ending: 'end' | 'reset' | 'hang'
       readonly everyMs?: number
     }
 
@@ -26,6 +26,8 @@ export interface Seen {
   /** `model`, or `model@num_ctx`. Empty for a GET. */
   readonly key: string
   readonly isLoad: boolean
+  /** A request that a job made, not a load and not a question of foreman's own. */
+  readonly isWork: boolean
   readonly body: string
   readonly atMs: number
 }
@@ -88,9 +90,9 @@ const streamed = (clock: Clock, plan: Extract<Plan, { kind: 'stream' }>, signal:
   let next = 0
   const read = (): Promise<BodyRead> => {
     const piece = plan.pieces[next++]
-    const last: BodyRead = plan.then === 'reset' ? broken : { kind: 'end' }
+    const last: BodyRead = plan.ending === 'reset' ? broken : { kind: 'end' }
     const value: BodyRead = piece === undefined ? last : { kind: 'chunk', bytes: encode(piece) }
-    const delayMs = piece === undefined && plan.then === 'hang' ? null : (plan.everyMs ?? 0)
+    const delayMs = piece === undefined && plan.ending === 'hang' ? null : (plan.everyMs ?? 0)
     return after(clock, delayMs, signal, value, { kind: 'aborted' })
   }
   const headers = [['Content-Type', 'application/x-ndjson']] as const
@@ -127,7 +129,7 @@ export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTa
       case 'ok': {
         const reply = request.isLoad
           ? json({ done: true, done_reason: 'load' })
-          : answered(200, 'application/x-ndjson', plan.text ?? goodStream)
+          : answered(200, plan.type ?? 'application/x-ndjson', plan.text ?? goodStream)
         return wait(plan.afterMs ?? (request.isLoad ? 0 : workMs), reply)
       }
       case 'status': {
@@ -176,7 +178,9 @@ export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTa
 
   const send = async ({ path, body }: Request, options: Options): Promise<Reply> => {
     const text = body === null ? '' : new TextDecoder().decode(body)
-    const request: Seen = { path, ...keyOf(text), body: text, atMs: clock.monotonicMs() }
+    const asked = keyOf(text)
+    const isWork = small[path] === undefined && !asked.isLoad
+    const request: Seen = { path, ...asked, isWork, body: text, atMs: clock.monotonicMs() }
     seen.push(request)
     // A sleeping laptop does not even refuse: the connect runs into its bound.
     if (!target.awake) return after(clock, options.connectTimeoutMs ?? 10_000, options.signal, unreached, gone)

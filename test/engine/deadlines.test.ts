@@ -1,0 +1,151 @@
+/** How long a sync caller waits: for a target that is away, for one that is busy, and in all. */
+import { afterEach, expect, test } from 'bun:test'
+import { type Bench, createBench } from '../support/engine-bench.ts'
+
+let bench: Bench
+afterEach(() => bench.close())
+
+const asleep = async (config = {}) => {
+  bench = createBench({ config })
+  await bench.clock.advance(1_000)
+  bench.target.awake = false
+}
+
+test('a caller of a target that cannot be reached is told so after the unreachable deadline, and its job is failed', async () => {
+  await asleep({ unreachableDeadlineMs: 60_000 })
+  const first = bench.call('first')
+  await bench.until(() => !bench.engine.state.view.reachable, 30_000)
+  await bench.clock.advance(20_000)
+  const second = bench.call('second')
+  await bench.until(() => first.isOver && second.isOver, 120_000)
+  expect([first.status, second.status]).toEqual([503, 503])
+  expect(first.text).toContain('the target could not be reached')
+  // The first waits from the moment that the target was found gone, the second from its own arrival.
+  expect((second.endedAtMs ?? 0) - (first.endedAtMs ?? 0)).toBe(20_000)
+  for (const id of ['first', 'second'])
+    expect(bench.store.row(id)).toMatchObject({ state: 'failed', error_code: 'unreachable', attempt: 0 })
+  expect(bench.engine.callers.size).toBe(0)
+})
+
+test('a caller is answered when the target comes back within the deadline', async () => {
+  await asleep()
+  const call = bench.call('a')
+  await bench.clock.advance(40_000)
+  bench.target.awake = true
+  await bench.until(() => call.isOver, 20_000)
+  expect(call.status).toBe(200)
+  expect(bench.store.row('a')).toMatchObject({ state: 'done', attempt: 1 })
+})
+
+test('with a deadline of zero a caller is told at once', async () => {
+  await asleep({ unreachableDeadlineMs: 0 })
+  const first = bench.call('first')
+  await bench.until(() => first.isOver, 11_000)
+  const second = bench.call('second')
+  await bench.quiet()
+  expect([first.status, second.status]).toEqual([503, 503])
+  expect(bench.engine.callers.size).toBe(0)
+})
+
+test('async jobs outlive every sync deadline', async () => {
+  await asleep()
+  await bench.submit('async')
+  const call = bench.call('sync')
+  await bench.until(() => call.isOver, 120_000)
+  await bench.clock.advance(3_600_000)
+  expect(bench.store.row('async')).toMatchObject({ state: 'queued', attempt: 0 })
+})
+
+test('a busy target is retried within the deadline, and then its own answer is passed on', async () => {
+  bench = createBench({ config: { unreachableDeadlineMs: 30_000 } })
+  const words = 'server busy, please try again.  maximum pending requests exceeded'
+  bench.target.script = ({ isWork }) => (isWork ? { kind: 'status', status: 503, error: words } : undefined)
+  const call = bench.call('a')
+  await bench.until(() => call.isOver, 60_000)
+  expect([call.status, JSON.parse(call.text)]).toEqual([503, { error: words }])
+  expect(bench.store.row('a')).toMatchObject({ state: 'failed', error_code: 'target_busy', attempt: 1 })
+  expect(bench.target.seen.filter(({ isWork }) => isWork).length).toBeGreaterThan(3)
+})
+
+test('a load that is refused as busy is told in the words of the target as well', async () => {
+  bench = createBench({ config: { unreachableDeadlineMs: 10_000 } })
+  bench.target.script = ({ isLoad, path }) =>
+    isLoad && path === '/api/generate' ? { kind: 'status', status: 503, error: 'server busy' } : undefined
+  const call = bench.call('a')
+  await bench.until(() => call.isOver, 60_000)
+  expect([call.status, JSON.parse(call.text)]).toEqual([503, { error: 'server busy' }])
+})
+
+test.each(['waiting', 'loading', 'working'] as const)('the total deadline ends a call that is %s', async (phase) => {
+  bench = createBench({ loadMs: phase === 'loading' ? 60_000 : 0, workMs: 60_000 })
+  if (phase === 'waiting') await bench.submit('before')
+  await bench.quiet()
+  const call = bench.call('a', { deadlineMs: 5_000 })
+  await bench.clock.advance(4_999)
+  expect(call.isOver).toBe(false)
+  await bench.clock.advance(1)
+  await bench.quiet()
+  expect([call.status, call.isOver]).toEqual([503, true])
+  expect(call.text).toContain('no answer within the deadline')
+  expect(bench.store.row('a')).toMatchObject({ state: 'failed', error_code: 'deadline' })
+  expect(bench.engine.callers.size).toBe(0)
+})
+
+test('a deadline that ends together with the job before never leaves its caller without an answer', async () => {
+  // Both timers fall into one turn of the event loop, so that the claim and the withdrawal share a transaction.
+  for (const spareMs of [-2, -1, 0, 1, 2]) {
+    bench = createBench({ workMs: 5_000 })
+    await bench.submit('before')
+    await bench.quiet()
+    const call = bench.call('a', { deadlineMs: 5_000 + spareMs })
+    await bench.clock.advance(20_000)
+    expect(call.isOver).toBe(true)
+    expect(bench.store.row('a')?.state).toMatch(/done|failed/)
+    await bench.close()
+  }
+  bench = createBench()
+})
+
+test('after the first byte the total deadline ends the stream with an error line', async () => {
+  bench = createBench()
+  const pieces = ['{"message":{"content":"a"},"done":false}\n']
+  bench.target.script = ({ isWork }) => (isWork ? { kind: 'stream', pieces, ending: 'hang' } : undefined)
+  const call = bench.call('a', { deadlineMs: 3_000 })
+  await bench.until(() => call.isOver, 10_000)
+  expect(call.status).toBe(200)
+  expect(call.text.split('\n').map((line) => (line === '' ? null : JSON.parse(line)))).toEqual([
+    { message: { content: 'a' }, done: false },
+    { error: 'no answer within the deadline of the call' },
+    null,
+  ])
+})
+
+test('a stream that breaks off ends with an error line and is not tried again', async () => {
+  bench = createBench()
+  const pieces = ['{"message":{"content":"a"},"done":false}\n', '{"message":{"cont']
+  bench.target.script = ({ isWork }) => (isWork ? { kind: 'stream', pieces, ending: 'reset' } : undefined)
+  const call = bench.call('a')
+  await bench.until(() => call.isOver)
+  expect(
+    call.text.endsWith('\n{"error":"the target broke off before its answer was complete: connection reset by peer"}\n'),
+  ).toBe(true)
+  expect(bench.target.seen.filter(({ isWork }) => isWork).length).toBe(1)
+  expect(bench.store.row('a')).toMatchObject({ state: 'failed', error_code: 'broke_off', attempt: 1 })
+})
+
+test('a call whose work takes longer than FOREMAN_JOB_TIMEOUT is told with 504', async () => {
+  bench = createBench({ workMs: 100_000, config: { jobTimeoutMs: 60_000 } })
+  const call = bench.call('a')
+  await bench.until(() => call.isOver, 120_000)
+  expect(call.status).toBe(504)
+})
+
+test('before the first byte a broken attempt is repeated without the caller noticing', async () => {
+  bench = createBench()
+  let tries = 0
+  bench.target.script = ({ isWork }) => (isWork && ++tries < 3 ? { kind: 'reset' } : undefined)
+  const call = bench.call('a')
+  await bench.until(() => call.isOver, 60_000)
+  expect([call.status, tries]).toEqual([200, 3])
+  expect(bench.store.row('a')).toMatchObject({ state: 'done', attempt: 3 })
+})

@@ -1,0 +1,40 @@
+/** A queue whose database refuses on command, as a full disk does: the operation fails and changes nothing. */
+import type { StoredQueue } from '../../src/engine/engine.ts'
+
+export type QueueOperation = 'submit' | 'claim' | 'advance' | 'settle' | 'withdraw'
+
+export interface FaultyQueue {
+  readonly queue: StoredQueue
+  /** How many of the next calls of each operation are refused. */
+  readonly refuse: Record<QueueOperation, number>
+  /** Calls so far, refused ones included. */
+  readonly calls: Record<QueueOperation, number>
+}
+
+const none = () => ({ submit: 0, claim: 0, advance: 0, settle: 0, withdraw: 0 })
+
+/** Puts refusals in front of a real queue. */
+export const createFaultyQueue = (real: StoredQueue): FaultyQueue => {
+  const refuse = none()
+  const calls = none()
+  const guard = async <T>(operation: QueueOperation, run: () => Promise<T>): Promise<T> => {
+    calls[operation]++
+    if (refuse[operation] === 0) return run()
+    refuse[operation]--
+    throw new Error('database or disk is full')
+  }
+  return {
+    refuse,
+    calls,
+    queue: {
+      submit: (...args) => guard('submit', () => real.submit(...args)),
+      claim: (...args) => guard('claim', () => real.claim(...args)),
+      advance: (...args) => guard('advance', () => real.advance(...args)),
+      settle: (...args) => guard('settle', () => real.settle(...args)),
+      withdraw: (...args) => guard('withdraw', () => real.withdraw(...args)),
+      hasReady: (key) => real.hasReady(key),
+      recover: (now) => real.recover(now),
+      requestBody: (seq) => real.requestBody(seq),
+    },
+  }
+}
