@@ -7,6 +7,7 @@ import { systemClock, systemRandom } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Clock } from './domain/clock.ts'
 import { askTarget } from './engine/ask.ts'
+import { createBoard } from './engine/board.ts'
 import type { Engine } from './engine/engine.ts'
 import { createEngine } from './engine/engine.ts'
 import { createApp } from './http/app.ts'
@@ -19,8 +20,10 @@ import type { Log } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { openDatabase } from './store/database.ts'
 import { createLedger } from './store/ledger.ts'
+import { createLine } from './store/line.ts'
 import { acquireLock } from './store/lock.ts'
 import { createQueue } from './store/queue.ts'
+import { createReader } from './store/reader.ts'
 import { createSweep } from './store/sweep.ts'
 import { createTargetClient } from './target/client.ts'
 
@@ -75,7 +78,12 @@ export const startForeman = async (
   const { db } = opened
   const target = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
   const ledger = createLedger(db)
-  const queue = createQueue({ db, ledger, maxQueue: config.maxQueue })
+  const line = createLine(db)
+  const board = createBoard()
+  const reader = createReader(db)
+  const changed = (jobId: string) => board.post(jobId, { kind: 'changed' })
+  const queue = createQueue({ db, ledger, maxQueue: config.maxQueue, changed, line })
+  const newId = monotonicFactory()
   let engine: Engine | null = null
   const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
   const metrics = createMetrics({
@@ -86,7 +94,19 @@ export const startForeman = async (
     degraded: () => engine?.state.view.degraded ?? false,
   })
   const emit = createEngineLog(log, metrics)
-  engine = createEngine({ config, queue, sweep: createSweep(db), target, clock, random: systemRandom, emit })
+  engine = createEngine({
+    config,
+    queue,
+    sweep: createSweep(db),
+    board,
+    newId,
+    webhookFault: () => null,
+    stateOf: (jobId) => reader.find(jobId)?.state ?? null,
+    target,
+    clock,
+    random: systemRandom,
+    emit,
+  })
   const { worker, state, intake, poller, probe } = engine
   const started = engine
   const instance = monotonicFactory()()
@@ -99,17 +119,21 @@ export const startForeman = async (
     probe,
     unreachableDeadlineMs: config.unreachableDeadlineMs,
   })
+  const guard = createGuard(config.token)
+  const bodies = createBodyReader(config.maxBodyBytes)
+  const onBug = (error: unknown, path: string) =>
+    log.error('bug', { path, error: error instanceof Error ? error.stack : String(error) })
   const app = createApp({
-    guard: createGuard(config.token),
+    guard,
     forward,
     handle: createOllamaHandler({
       intake,
       poller,
       state,
       forward,
-      bodies: createBodyReader(config.maxBodyBytes),
+      bodies,
       clock,
-      newId: monotonicFactory(),
+      newId,
       keepAlive: config.keepAlive,
       readOnly: config.readOnly,
       unreachableDeadlineMs: config.unreachableDeadlineMs,
@@ -126,9 +150,25 @@ export const startForeman = async (
       workerView: () => worker.view,
       counts: queue.counts,
     },
+    jobs: {
+      guard,
+      jobs: started.jobs,
+      reader,
+      line,
+      board,
+      paces: started.paces,
+      running: started.running,
+      residentKey: () => state.residentKey,
+      isReachable: () => state.view.reachable,
+      bodies,
+      clock,
+      artifactInlineMaxBytes: config.artifactInlineMaxBytes,
+      publicUrl: config.publicUrl,
+      onBug,
+    },
     metrics: metrics.text,
     version: packageJson.version,
-    onBug: (error, path) => log.error('bug', { path, error: error instanceof Error ? error.stack : String(error) }),
+    onBug,
   })
 
   const closeStore = () => {

@@ -11,10 +11,16 @@ interface FlushableOutput extends Output {
 
 const output = (stream: NodeJS.WriteStream): FlushableOutput => {
   let lastWrite = Promise.resolve()
+  let isClosed = false
   // A reader that left (`| head`) is no reason for a daemon to die; each write's callback tells the same.
-  stream.on('error', () => undefined)
+  stream.on('error', () => {
+    isClosed = true
+  })
   return {
     isTerminal: stream.isTTY === true,
+    get isClosed() {
+      return isClosed
+    },
     write: (text) => {
       // An empty write calls back before the earlier ones have left.
       if (text !== '') lastWrite = new Promise((resolve) => stream.write(text, () => resolve()))
@@ -34,8 +40,10 @@ const stderr = output(process.stderr)
 
 const io: Io = {
   env: process.env,
+  stdin: { isTerminal: process.stdin.isTTY === true, read: () => Bun.stdin.bytes() },
   stdout,
   stderr,
+  readFile: (path) => Bun.file(path).bytes(),
   fetch: (url, init) => fetch(url, init),
   clock: systemClock,
   version,

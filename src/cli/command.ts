@@ -3,7 +3,15 @@ import type { Environment } from '../config.ts'
 import type { Clock } from '../domain/clock.ts'
 
 /** The exit codes of every command; `foreman --help` prints them. */
-export const exitCode = { ok: 0, no: 1, usage: 2, unreachable: 3, unauthorized: 4 } as const
+export const exitCode = {
+  ok: 0,
+  no: 1,
+  usage: 2,
+  unreachable: 3,
+  unauthorized: 4,
+  timeout: 5,
+  interrupted: 130,
+} as const
 
 /** One sentence per exit code, for the help texts and the reference. */
 export const exitCodeMeanings: readonly (readonly [number, string])[] = [
@@ -12,12 +20,23 @@ export const exitCodeMeanings: readonly (readonly [number, string])[] = [
   [exitCode.usage, 'the command line or a setting is wrong'],
   [exitCode.unreachable, 'no foreman answered'],
   [exitCode.unauthorized, 'foreman wants a token, or another one'],
+  [exitCode.timeout, 'the time given with --timeout ran out'],
+  [exitCode.interrupted, 'stopped by Ctrl-C; a job goes on'],
 ]
 
 /** Where text goes. `isTerminal` decides between a table for people and plain text. */
 export interface Output {
   write(text: string): void
   readonly isTerminal: boolean
+  /** The reader has left, as `head` does: what comes now is for nobody. */
+  readonly isClosed: boolean
+}
+
+/** Where text comes from. A terminal is never read unasked: the command would seem to hang. */
+export interface Input {
+  readonly isTerminal: boolean
+  /** Everything until its end. */
+  read(): Promise<Uint8Array>
 }
 
 export type StopSignal = 'SIGINT' | 'SIGTERM'
@@ -25,9 +44,12 @@ export type StopSignal = 'SIGINT' | 'SIGTERM'
 /** Everything a command may touch of the outside world. */
 export interface Io {
   readonly env: Environment
+  readonly stdin: Input
   readonly stdout: Output
   readonly stderr: Output
-  readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+  /** The bytes of a file; rejects as node:fs does. */
+  readonly readFile: (path: string) => Promise<Uint8Array>
+  readonly fetch: (url: string, init: BunFetchRequestInit) => Promise<Response>
   readonly clock: Clock
   readonly version: string
   /** For example linux-x64. */

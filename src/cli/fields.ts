@@ -29,3 +29,13 @@ export const listOf = (value: unknown, ...path: readonly string[]): readonly unk
   const found = fieldOf(value, ...path)
   return Array.isArray(found) ? found : []
 }
+
+/** The value of a JSON text, undefined when it is none. */
+export const jsonOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}

@@ -6,7 +6,11 @@ import { exitCode, type Io } from './command.ts'
 type Options = NonNullable<ParseArgsConfig['options']>
 
 type Values<T extends Options> = {
-  readonly [Name in keyof T]?: T[Name] extends { type: 'boolean' } ? boolean : string
+  readonly [Name in keyof T]?: T[Name] extends { type: 'boolean' }
+    ? boolean
+    : T[Name] extends { multiple: true }
+      ? readonly string[]
+      : string
 }
 
 /** Either the flags, or the exit code of a command that is already finished: help was asked for or the flags are wrong. */
@@ -25,7 +29,7 @@ export const readFlags = <const T extends Options>(
 ): ReadFlags<T> => {
   const all = { ...options, ...helpFlag }
   const { tokens } = parseArgs({ args: [...args], options: all, strict: false, allowPositionals: true, tokens: true })
-  const values: Record<string, string | boolean> = {}
+  const values: Record<string, string | boolean | readonly string[]> = {}
   const rest: string[] = []
   for (const token of tokens) {
     if (token.kind === 'positional') rest.push(token.value)
@@ -36,7 +40,9 @@ export const readFlags = <const T extends Options>(
     if (!option) return wrong(io, unknownFlag(token.rawName, Object.keys(all)))
     if (option.type === 'boolean' && token.value !== undefined) return wrong(io, `${token.rawName} takes no value`)
     if (option.type === 'string' && !token.value) return wrong(io, `${token.rawName} needs a value`)
-    values[token.name] = token.value ?? true
+    const before = values[token.name]
+    if (option.multiple) values[token.name] = [...(Array.isArray(before) ? before : []), token.value ?? '']
+    else values[token.name] = token.value ?? true
   }
   if (values['help']) {
     io.stdout.write(help)

@@ -32,6 +32,19 @@ export const verbs: readonly Verb[] = [
     },
   },
   {
+    name: 'submit',
+    summary: 'queue a prompt, print its job or its answer',
+    load: async () => (await import('./submit.ts')).submitCommand,
+  },
+  { name: 'list', summary: 'list jobs, newest first', load: async () => (await import('./list.ts')).listCommand },
+  { name: 'show', summary: 'show one job or its answer', load: async () => (await import('./show.ts')).showCommand },
+  { name: 'wait', summary: 'wait until jobs are final', load: async () => (await import('./wait.ts')).waitCommand },
+  {
+    name: 'cancel',
+    summary: 'take jobs out of the queue',
+    load: async () => (await import('./cancel.ts')).cancelCommand,
+  },
+  {
     name: 'models',
     summary: 'list installed and loaded models',
     load: async () => (await import('./models.ts')).modelsCommand,

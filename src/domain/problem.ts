@@ -9,6 +9,7 @@ export const problems = {
   unauthorized: { status: 401, title: 'A bearer token is required' },
   'not-found': { status: 404, title: 'There is no such thing' },
   'method-not-allowed': { status: 405, title: 'The method is not allowed here' },
+  'sync-call': { status: 409, title: 'The job belongs to a client that waits' },
   'already-final': { status: 409, title: 'The job is already final' },
   'too-large': { status: 413, title: 'The body is too large' },
   'range-not-satisfiable': { status: 416, title: 'The range cannot be given' },

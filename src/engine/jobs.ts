@@ -43,6 +43,8 @@ export type CancelOutcome =
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'final'; readonly state: JobState }
   | { readonly kind: 'missing' }
+  /** The disk did not take it: the job goes on. */
+  | { readonly kind: 'unwritten' }
 
 export interface Jobs {
   /** Resolves when the job is on disk: what is accepted is never lost. */
@@ -129,6 +131,16 @@ export const createJobs = (deps: JobsDeps): Jobs => {
       look()
     })
 
+  /** Takes a waiting job out; null = the disk did not take it. */
+  const withdraw = async (jobId: string): Promise<boolean | null> => {
+    try {
+      return await queue.withdraw(jobId, 'cancelled', clock.now())
+    } catch (error) {
+      emit({ event: 'loop_failed', loop: 'jobs', error })
+      return null
+    }
+  }
+
   return {
     waitFinal,
     async submit(submission) {
@@ -149,7 +161,9 @@ export const createJobs = (deps: JobsDeps): Jobs => {
         const before = deps.stateOf(jobId)
         if (before === null) return { kind: 'missing' }
         if (isFinal(before)) return { kind: 'final', state: before }
-        if (await queue.withdraw(jobId, 'cancelled', clock.now())) {
+        const withdrawn = await withdraw(jobId)
+        if (withdrawn === null) return { kind: 'unwritten' }
+        if (withdrawn) {
           emit({ event: 'job_cancelled', jobId, kind: 'async', model: '', residencyKey: '', attempt: 0 })
           return { kind: 'cancelled' }
         }

@@ -1,11 +1,13 @@
 /** The Elysia app: limits, the guard, the Ollama table, health; it must never route or guard by `context.path`. */
-import { Elysia } from 'elysia'
+import { Elysia, t } from 'elysia'
 import { matchRoute, ollamaRoutes, type Route } from '../domain/routes.ts'
 import type { Guard } from './auth.ts'
 import { docsRoutes } from './docs.ts'
 import type { Forward } from './forward.ts'
 import { type HealthDeps, healthRoutes } from './health.ts'
+import { type JobsRoutesDeps, jobsRoutes } from './jobs.ts'
 import type { OllamaHandler } from './ollama.ts'
+import { bytesResponse } from './openapi.ts'
 import { refusal } from './refuse.ts'
 import { pathAndQuery, pathOf } from './request-path.ts'
 
@@ -14,6 +16,7 @@ export interface AppDeps {
   readonly handle: OllamaHandler
   readonly forward: Forward
   readonly health: HealthDeps
+  readonly jobs: JobsRoutesDeps
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
   readonly version: string
   readonly onBug: (error: unknown, path: string) => void
@@ -50,7 +53,7 @@ const summaries: Record<Route['class'], string> = {
 }
 
 /** Builds the app; nothing listens yet. */
-export const createApp = ({ guard, handle, forward, health, metrics, version, onBug }: AppDeps) => {
+export const createApp = ({ guard, handle, forward, health, jobs, metrics, version, onBug }: AppDeps) => {
   const answer = (route: Route, request: Request, server: RequestServer | null): Response | Promise<Response> => {
     const refused = guard(request, route.flavour)
     if (refused !== null) return refused
@@ -94,6 +97,8 @@ export const createApp = ({ guard, handle, forward, health, metrics, version, on
   const app = new Elysia({
     serve: { idleTimeout: IDLE_TIMEOUT_S, development: false, maxRequestBodySize: NO_BODY_LIMIT },
   })
+    // Before the hook below: it would answer for these routes too, in Ollama's words.
+    .use(jobsRoutes(jobs))
     .onError(({ code, error, request }) => {
       if (code === 'NOT_FOUND') return notFound()
       onBug(error, pathOf(request))
@@ -101,12 +106,22 @@ export const createApp = ({ guard, handle, forward, health, metrics, version, on
     })
     .use(docsRoutes(guard, version))
     .use(healthRoutes(health))
-    .get('/metrics', async ({ request }) => {
-      const refused = guard(request)
-      if (refused !== null) return refused
-      const { contentType, text } = await metrics()
-      return new Response(text, { headers: { 'Content-Type': contentType } })
-    })
+    .get(
+      '/metrics',
+      async ({ request }) => {
+        const refused = guard(request)
+        if (refused !== null) return refused
+        const { contentType, text } = await metrics()
+        return new Response(text, { headers: { 'Content-Type': contentType } })
+      },
+      {
+        response: {
+          200: bytesResponse('Prometheus text', 'text/plain'),
+          401: t.Object({ error: t.String() }, { description: 'FOREMAN_TOKEN is missing' }),
+        },
+        detail: { summary: 'Counts and times for Prometheus', tags: ['health'] },
+      },
+    )
   for (const route of ollamaRoutes) {
     for (const method of route.methods) {
       // Elysia answers HEAD for every GET by itself.

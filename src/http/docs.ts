@@ -2,6 +2,7 @@
 import { swagger } from '@elysiajs/swagger'
 import { Elysia } from 'elysia'
 import type { Guard } from './auth.ts'
+import { openApi30 } from './openapi.ts'
 import viewer from './viewer.js.txt' with { type: 'text' }
 
 const VIEWER_PATH = '/swagger/viewer.js'
@@ -10,6 +11,11 @@ const VIEWER_PATH = '/swagger/viewer.js'
 export const docsRoutes = (guard: Guard, version: string) =>
   new Elysia({ name: 'docs' })
     .onBeforeHandle(({ request }) => guard(request) ?? undefined)
+    .onAfterHandle(({ responseValue }) =>
+      typeof responseValue === 'object' && responseValue !== null && 'openapi' in responseValue
+        ? openApi30(responseValue)
+        : undefined,
+    )
     .use(
       swagger({
         path: '/swagger',
@@ -18,6 +24,9 @@ export const docsRoutes = (guard: Guard, version: string) =>
         scalarConfig: { customCss: '' },
         documentation: {
           info: { title: 'foreman', version, description: 'An Ollama on the wire, a durable queue inside.' },
+          components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'FOREMAN_TOKEN' } } },
+          // Without FOREMAN_TOKEN everybody may.
+          security: [{ token: [] }, {}],
         },
       }),
     )

@@ -22,22 +22,28 @@ export interface HealthDeps {
 /** A loop that has not ticked for this long is stuck: restarting is the cure. */
 export const STUCK_MS = 30_000
 
-const statusSchema = t.Object({ status: t.String(), instance: t.String(), reason: t.Optional(t.String()) })
+const statusSchema = t.Object(
+  { status: t.String(), instance: t.String(), reason: t.Optional(t.String()) },
+  { description: 'status ok, or what else and why' },
+)
 const nullable = <T extends Parameters<typeof t.Union>[0][number]>(schema: T) => t.Union([schema, t.Null()])
 
-const healthSchema = t.Object({
-  status: t.String(),
-  degraded: t.Boolean(),
-  last_poll: nullable(t.String()),
-  target: t.Object({
-    url: t.String(),
-    reachable: t.Boolean(),
-    version: nullable(t.String()),
-    resident: t.Array(t.String()),
-  }),
-  queue: t.Object({ queued: t.Number(), working: t.Number(), oldest_age_seconds: nullable(t.Number()) }),
-  worker: t.Object({ state: t.String(), job_id: nullable(t.String()), model: nullable(t.String()) }),
-})
+const healthSchema = t.Object(
+  {
+    status: t.String(),
+    degraded: t.Boolean(),
+    last_poll: nullable(t.String()),
+    target: t.Object({
+      url: t.String(),
+      reachable: t.Boolean(),
+      version: nullable(t.String()),
+      resident: t.Array(t.String()),
+    }),
+    queue: t.Object({ queued: t.Number(), working: t.Number(), oldest_age_seconds: nullable(t.Number()) }),
+    worker: t.Object({ state: t.String(), job_id: nullable(t.String()), model: nullable(t.String()) }),
+  },
+  { description: 'target, queue and worker as they are now' },
+)
 
 const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
 

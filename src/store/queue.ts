@@ -4,6 +4,7 @@ import { type Failure, failure } from '../domain/failure.ts'
 import type { ActiveJob, JobKind, NewJob, Submitted } from '../domain/job.ts'
 import type { Verdict } from '../domain/outcome.ts'
 import type { Durability, Ledger } from './ledger.ts'
+import type { LineNews } from './line.ts'
 import { type JobRow, type QueueStatements, queueStatements } from './queue-statements.ts'
 
 /** A named result of a job, stored with the transition that owes it. */
@@ -99,10 +100,20 @@ export interface QueueDeps {
   readonly maxQueue: number
   /** Called after each committed change of a job. */
   readonly changed?: (jobId: string) => void
+  /** Hears of ready jobs that go and come. */
+  readonly line?: LineNews
 }
 
+const nobodyCounts: LineNews = { left: () => undefined, joined: () => undefined, stirred: () => undefined }
+
 /** The queue of one database. */
-export const createQueue = ({ db, ledger, maxQueue, changed = () => undefined }: QueueDeps): Queue => {
+export const createQueue = ({
+  db,
+  ledger,
+  maxQueue,
+  changed = () => undefined,
+  line = nobodyCounts,
+}: QueueDeps): Queue => {
   const sql = queueStatements(db)
   // Kept beside the table because counting 10,000 rows at every submit would cost 0.5 ms.
   let queued = sql.queued.get()?.n ?? 0
@@ -122,7 +133,8 @@ export const createQueue = ({ db, ledger, maxQueue, changed = () => undefined }:
   }
 
   const claim = ({ now, loadedKey, preferredKey, agedBefore }: ClaimQuery): Claimed => {
-    sql.ripen.run(now)
+    // Told once too often when the transaction fails: the line only counts again.
+    if (sql.ripen.run(now).changes > 0) line.stirred()
     const row = sql.claim.get(now, agedBefore ?? -1, preferredKey ?? '')
     if (row === null) return { kind: 'idle', nextDueAt: sql.nextDue.get()?.at ?? null }
     if (row.residency_key !== loadedKey) return { kind: 'job', job: activeJob(row) }
@@ -149,6 +161,7 @@ export const createQueue = ({ db, ledger, maxQueue, changed = () => undefined }:
       const claimed = await ledger.write('quick', () => claim(query))
       if (claimed.kind === 'job') {
         queued--
+        line.left(claimed.job.seq, claimed.job.residencyKey)
         changed(claimed.job.id)
       }
       return claimed
@@ -164,7 +177,10 @@ export const createQueue = ({ db, ledger, maxQueue, changed = () => undefined }:
         for (const { name, contentType, body } of artifacts) sql.insertArtifact.run(job.seq, name, contentType, body)
         return true
       })
-      if (settled && verdict.to === 'queued') queued++
+      if (settled && verdict.to === 'queued') {
+        queued++
+        if (verdict.notBefore === null) line.joined(job.seq, job.residencyKey)
+      }
       if (settled) changed(job.id)
       return settled
     },
@@ -174,6 +190,7 @@ export const createQueue = ({ db, ledger, maxQueue, changed = () => undefined }:
       const taken = await ledger.write('quick', () => sql.withdraw.run(id, state, code, message, now).changes > 0)
       if (taken) {
         queued--
+        line.stirred()
         changed(id)
       }
       return taken
@@ -187,6 +204,7 @@ export const createQueue = ({ db, ledger, maxQueue, changed = () => undefined }:
         }))
         .immediate()
       queued = sql.queued.get()?.n ?? 0
+      line.stirred()
       return recovered
     },
     hasReady: (residencyKey) => sql.hasReady.get(residencyKey) !== null,

@@ -14,6 +14,8 @@ export interface StoredJob {
   readonly attempt: number
   readonly maxAttempts: number
   readonly deferrals: number
+  /** Waiting until then; null = ready, running or final. */
+  readonly notBefore: number | null
   readonly webhookUrl: string | null
   readonly errorCode: string | null
   readonly errorMessage: string | null
@@ -42,11 +44,19 @@ export interface StoredArtifact {
   readonly body: Uint8Array
 }
 
+/** An artifact as it stands in a list: the bytes only when they are few. */
+export interface ListedArtifact {
+  readonly name: string
+  readonly contentType: string
+  readonly size: number
+  readonly body: Uint8Array | null
+}
+
 export interface JobFilter {
   readonly state: JobState | null
   readonly model: string | null
   readonly kind: JobKind | null
-  /** Only jobs older than this id. */
+  /** Only jobs older than this id, whether it is still there or swept. */
   readonly after: string | null
   readonly limit: number
 }
@@ -57,6 +67,8 @@ export interface JobReader {
   /** Transitions with a sequence above `after`. */
   transitions(seq: number, after: number): StoredTransition[]
   artifacts(seq: number): StoredArtifact[]
+  /** Every artifact with its size, and with its bytes when they are at most `maxBytes`; a large one is not read. */
+  listedArtifacts(seq: number, maxBytes: number): ListedArtifact[]
   artifact(seq: number, name: string): StoredArtifact | null
   /** Jobs that are ready and older than this one; 0 = it is next by age. */
   ahead(seq: number): number
@@ -65,7 +77,7 @@ export interface JobReader {
 }
 
 const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, state, attempt, max_attempts AS maxAttempts, deferrals,
-  webhook_url AS webhookUrl, error_code AS errorCode, error_message AS errorMessage, prompt_tokens AS promptTokens,
+  not_before AS notBefore, webhook_url AS webhookUrl, error_code AS errorCode, error_message AS errorMessage, prompt_tokens AS promptTokens,
   completion_tokens AS completionTokens, total_duration_ms AS totalDurationMs, created_at AS createdAt, started_at AS startedAt,
   completed_at AS completedAt, updated_at AS updatedAt`
 
@@ -77,7 +89,8 @@ export const createReader = (db: Database): JobReader => {
     [string | null, string | null, string | null, string | null, number]
   >(`SELECT ${COLUMNS} FROM jobs
     WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR model = ?2) AND (?3 IS NULL OR kind = ?3)
-      AND seq < coalesce((SELECT seq FROM jobs WHERE id = ?4), 9223372036854775807)
+      AND seq <= CASE WHEN ?4 IS NULL THEN 9223372036854775807
+        ELSE coalesce((SELECT seq - 1 FROM jobs WHERE id = ?4), (SELECT seq FROM jobs WHERE id < ?4 ORDER BY id DESC LIMIT 1), 0) END
     ORDER BY seq DESC LIMIT ?5`)
   const transitions = db.query<
     StoredTransition,
@@ -87,6 +100,10 @@ export const createReader = (db: Database): JobReader => {
     FROM transitions WHERE job_seq = ?1 AND sequence > ?2 ORDER BY sequence`)
   const artifacts = db.query<StoredArtifact, [number]>(
     'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 ORDER BY name',
+  )
+  const listed = db.query<ListedArtifact, [number, number]>(
+    `SELECT name, content_type AS contentType, length(body) AS size, CASE WHEN length(body) <= ?2 THEN body END AS body
+     FROM artifacts WHERE job_seq = ?1 ORDER BY name`,
   )
   const artifact = db.query<StoredArtifact, [number, string]>(
     'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 AND name = ?2',
@@ -103,6 +120,7 @@ export const createReader = (db: Database): JobReader => {
     list: ({ state, model, kind, after, limit }) => list.all(state, model, kind, after, limit),
     transitions: (seq, after) => transitions.all(seq, after),
     artifacts: (seq) => artifacts.all(seq),
+    listedArtifacts: (seq, maxBytes) => listed.all(seq, maxBytes),
     artifact: (seq, name) => artifact.get(seq, name),
     ahead: (seq) => ahead.get(seq)?.n ?? 0,
     keysAhead: (seq) => keysAhead.all(seq),

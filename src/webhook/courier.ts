@@ -7,42 +7,33 @@ import { retryDelayMs } from './schedule.ts'
 import { createSettle } from './settle.ts'
 
 /** A delivery that is owed and may be tried: the head of its job's queue. */
-export interface OwedDelivery {
+export interface Owed {
   readonly deliveryId: number
   readonly jobId: string
   readonly url: string
-  /** The webhook-id header, the same for every try. */
-  readonly webhookId: string
-  readonly body: Uint8Array
-  /** Tries that failed before. */
+  /** Tries made so far. */
   readonly tries: number
 }
 
-/** Where deliveries are owed. Order within a job is its business: only the first of each job that is still owed is ever due. */
-export interface Outbox {
+/** Where deliveries are owed. The order within a job is its business: only the first of each job that is still owed is ever due. */
+export interface Outbox<T extends Owed> {
   /**
-   * Up to `limit` deliveries due at `now`, the longest due first, without those of `excludeIds` (under way) and without those whose
-   * URL has an origin in `excludeOrigins` (no lane free). Ignoring the origins is correct but slow with a long backlog for one of them.
+   * Up to `limit` deliveries due at `now`, the longest due first, without those that are `busy` and without those to `fullOrigins`,
+   * which have no lane free. An outbox that ignores the origins is correct, but slow with a long backlog for one of them.
    */
-  due(
-    now: number,
-    limit: number,
-    excludeIds: readonly number[],
-    excludeOrigins: readonly string[],
-  ): readonly OwedDelivery[] | Promise<readonly OwedDelivery[]>
+  due(now: number, limit: number, busy: ReadonlySet<number>, fullOrigins: ReadonlySet<string>): readonly T[]
+  /** Wall milliseconds of the first due delivery that is not busy; null = nothing is owed. */
+  nextDueAt(busy: ReadonlySet<number>): number | null
   /** The receiver has it; the next of the job becomes due. */
-  accepted(deliveryId: number, now: number): unknown
-  /** One more failed try; due again at `at`. */
-  retryAt(deliveryId: number, at: number): unknown
+  accepted(deliveryId: number): Promise<void>
+  /** One more try failed; due again at `at`. */
+  retryAt(deliveryId: number, at: number, problem: string): Promise<void>
   /** It is owed no more; the next of the job becomes due. */
-  giveUp(deliveryId: number, now: number, reason: string): unknown
-  /** The earliest time after `now` at which something becomes due by itself, or null. */
-  nextDueAt(now: number): number | null | Promise<number | null>
+  giveUp(deliveryId: number, problem: string): Promise<void>
 }
 
 interface DeliveryFields {
   readonly jobId: string
-  readonly webhookId: string
   /** Host and port only: paths and queries of webhook URLs are often secrets. */
   readonly host: string
   /** Tries made, this one included. */
@@ -57,9 +48,11 @@ export type CourierEvent =
   | { readonly event: 'settle_retried'; readonly jobId: string; readonly error: unknown }
   | { readonly event: 'loop_failed'; readonly loop: string; readonly error: unknown }
 
-export interface CourierDeps {
-  readonly outbox: Outbox
+export interface CourierDeps<T extends Owed> {
+  readonly outbox: Outbox<T>
   readonly delivery: Delivery
+  /** What to post, made when the try begins. The id and the body are the same for every try; null = there is nothing left to tell. */
+  readonly compose: (owed: T) => { readonly id: string; readonly body: Uint8Array } | null
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: CourierEvent) => void
@@ -83,7 +76,14 @@ const originOf = (url: string): string => URL.parse(url)?.origin ?? url
 const hostOf = (url: string): string => URL.parse(url)?.host ?? ''
 
 /** The courier of one outbox. */
-export const createCourier = ({ outbox, delivery, clock, random, emit }: CourierDeps): Courier => {
+export const createCourier = <T extends Owed>({
+  outbox,
+  delivery,
+  compose,
+  clock,
+  random,
+  emit,
+}: CourierDeps<T>): Courier => {
   const nudge = createNudge(clock.after)
   const lanes = createLanes(PER_ORIGIN_MAX)
   const flights = new Map<number, Promise<void>>()
@@ -92,9 +92,11 @@ export const createCourier = ({ outbox, delivery, clock, random, emit }: Courier
   let looping: Promise<void> = Promise.resolve()
   const settle = createSettle({ clock, random, emit })
 
-  const tryOnce = async ({ url, webhookId, body }: OwedDelivery, signal: AbortSignal): Promise<DeliveryOutcome> => {
+  const tryOnce = async (owed: T, signal: AbortSignal): Promise<DeliveryOutcome> => {
     try {
-      return await delivery.deliver({ url, id: webhookId, body, signal })
+      const letter = compose(owed)
+      if (letter === null) return { kind: 'refused', reason: 'the job is no longer there' }
+      return await delivery.deliver({ url: owed.url, signal, ...letter })
     } catch (error) {
       // A defect here must neither end the loop nor be met again at once.
       emit({ event: 'loop_failed', loop: 'courier', error })
@@ -102,18 +104,18 @@ export const createCourier = ({ outbox, delivery, clock, random, emit }: Courier
     }
   }
 
-  const giveUp = async (owed: OwedDelivery, reason: string, fields: DeliveryFields, signal: AbortSignal) => {
-    const taken = await settle(owed.jobId, signal, () => outbox.giveUp(owed.deliveryId, clock.now(), reason))
+  const giveUp = async (owed: T, reason: string, fields: DeliveryFields, signal: AbortSignal) => {
+    const taken = await settle(owed.jobId, signal, () => outbox.giveUp(owed.deliveryId, reason))
     if (taken) emit({ event: 'webhook_given_up', reason, ...fields })
   }
 
-  const record = async (owed: OwedDelivery, outcome: DeliveryOutcome, elapsedMs: number, signal: AbortSignal) => {
-    const { deliveryId, jobId, webhookId, url } = owed
+  const record = async (owed: T, outcome: DeliveryOutcome, elapsedMs: number, signal: AbortSignal) => {
+    const { deliveryId, jobId, url } = owed
     const tries = owed.tries + 1
-    const fields = { jobId, webhookId, host: hostOf(url), tries }
+    const fields = { jobId, host: hostOf(url), tries }
     switch (outcome.kind) {
       case 'accepted': {
-        const taken = await settle(jobId, signal, () => outbox.accepted(deliveryId, clock.now()))
+        const taken = await settle(jobId, signal, () => outbox.accepted(deliveryId))
         if (taken) emit({ event: 'webhook_accepted', status: outcome.status, elapsedMs, ...fields })
         return
       }
@@ -122,7 +124,7 @@ export const createCourier = ({ outbox, delivery, clock, random, emit }: Courier
         const retryInMs = retryDelayMs(tries, random(), retryAfterMs)
         if (retryInMs === null) return giveUp(owed, `${reason} (the last of ${tries} tries)`, fields, signal)
         const at = clock.now() + retryInMs
-        const taken = await settle(jobId, signal, () => outbox.retryAt(deliveryId, at))
+        const taken = await settle(jobId, signal, () => outbox.retryAt(deliveryId, at, reason))
         if (taken) emit({ event: 'webhook_retried', reason, retryInMs, ...fields })
         return
       }
@@ -137,7 +139,7 @@ export const createCourier = ({ outbox, delivery, clock, random, emit }: Courier
     }
   }
 
-  const carry = async (owed: OwedDelivery, origin: string, signal: AbortSignal) => {
+  const carry = async (owed: T, origin: string, signal: AbortSignal) => {
     const startedMs = clock.monotonicMs()
     const outcome = await tryOnce(owed, signal)
     lanes.leave(origin, outcome.kind === 'accepted' || outcome.kind === 'gone')
@@ -149,41 +151,37 @@ export const createCourier = ({ outbox, delivery, clock, random, emit }: Courier
   }
 
   /** Starts all that is due and has a lane; what has none is passed over, so that it hides nothing behind it. */
-  const startDue = async (signal: AbortSignal) => {
-    const passedOver: number[] = []
-    for (;;) {
-      const room = IN_FLIGHT_MAX - flights.size
-      if (!running || room === 0) return
-      const owed = await outbox.due(clock.now(), room, [...flights.keys(), ...passedOver], lanes.full())
-      if (!running) return
-      for (const one of owed) {
-        const origin = originOf(one.url)
-        if (lanes.isFull(origin)) passedOver.push(one.deliveryId)
-        else {
-          lanes.enter(origin)
-          flights.set(one.deliveryId, carry(one, origin, signal))
-        }
+  const startDue = (signal: AbortSignal) => {
+    const busy = new Set(flights.keys())
+    for (let room = IN_FLIGHT_MAX - flights.size; room > 0; room = IN_FLIGHT_MAX - flights.size) {
+      const page = outbox.due(clock.now(), room, busy, new Set(lanes.full()))
+      for (const owed of page) {
+        const origin = originOf(owed.url)
+        busy.add(owed.deliveryId)
+        if (lanes.isFull(origin)) continue
+        lanes.enter(origin)
+        flights.set(owed.deliveryId, carry(owed, origin, signal))
       }
-      if (owed.length < room) return
+      if (page.length < room) return
     }
   }
 
-  const sleepMs = async (): Promise<number> => {
+  const sleepMs = (): number => {
     if (flights.size === IN_FLIGHT_MAX) return SLEEP_MAX_MS
-    const now = clock.now()
-    const next = await outbox.nextDueAt(now)
+    const next = outbox.nextDueAt(new Set(flights.keys()))
     if (next === null) return SLEEP_MAX_MS
     // Due already and not started means that it waits for a lane, and a lane that comes free is a nudge.
-    return next <= now ? PAUSE_MS : Math.min(next - now, SLEEP_MAX_MS)
+    const untilMs = next - clock.now()
+    return untilMs <= 0 ? PAUSE_MS : Math.min(untilMs, SLEEP_MAX_MS)
   }
 
   const loop = async (signal: AbortSignal) => {
     while (running) {
       let waitMs = PAUSE_MS
       try {
-        await startDue(signal)
+        startDue(signal)
         lanes.prune()
-        waitMs = await sleepMs()
+        waitMs = sleepMs()
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'courier', error })
       }

@@ -11,7 +11,9 @@ export interface Signable {
   readonly secrets: readonly string[]
 }
 
-export const SECRET_PREFIX = 'whsec_'
+const SECRET_PREFIX = 'whsec_'
+// The signed text is id.timestamp.body: an id with a dot could be read as another id at another time.
+const safeId = /^[\w-]{1,128}$/
 
 /**
  * The key behind a secret: `whsec_` and base64 stand for the bytes, as Standard Webhooks writes them, and any other text is its
@@ -24,6 +26,7 @@ export const signingKey = (secret: string): Buffer =>
 
 /** The headers of one try. Without secrets there is no signature, only the id that is the same for every try and the time. */
 export const signatureHeaders = ({ id, timestampS, body, secrets }: Signable): [string, string][] => {
+  if (!safeId.test(id)) throw new Error(`not a webhook id: ${id}`)
   const identity: [string, string][] = [
     ['webhook-id', id],
     ['webhook-timestamp', String(timestampS)],

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { createStyle, humanBytes, humanSpan, renderTable } from '../../src/cli/table.ts'
 
-const plain = createStyle({ env: {}, stdout: { isTerminal: false, write: () => undefined } })
+const plain = createStyle({ env: {}, stdout: { isTerminal: false, isClosed: false, write: () => undefined } })
 
 test('columns are as wide as their widest cell, wide letters included, and no line ends in blanks', () => {
   expect(

@@ -7,21 +7,55 @@ export interface TestIo extends Io {
   err(): string
   signal(signal: StopSignal): void
   stray(error: unknown): void
+  /** The reader of stdout leaves. */
+  closeOut(): void
   /** Resolves as soon as stdout contains the text. */
   untilOut(text: string): Promise<void>
+  /** Resolves as soon as stderr contains the text. */
+  untilErr(text: string): Promise<void>
 }
 
+export interface TestIoOptions {
+  readonly isTerminal?: boolean
+  /** What is piped in; without it stdin is a terminal. */
+  readonly stdin?: string | Uint8Array | undefined
+  readonly files?: Record<string, string | Uint8Array>
+}
+
+const bytesOf = (content: string | Uint8Array) =>
+  typeof content === 'string' ? new TextEncoder().encode(content) : content
+
 /** An io with this environment; a terminal only when asked. */
-export const createIo = (env: Record<string, string> = {}, { isTerminal = false } = {}): TestIo => {
+export const createIo = (
+  env: Record<string, string> = {},
+  { isTerminal = false, stdin, files = {} }: TestIoOptions = {},
+): TestIo => {
   let out = ''
   let err = ''
+  let isClosed = false
   const waiting: { text: string; resolve: () => void }[] = []
+  const waitingErr: { text: string; resolve: () => void }[] = []
   const onSignal: ((signal: StopSignal) => void)[] = []
   const onStray: ((error: unknown) => void)[] = []
   return {
     env,
+    stdin: {
+      isTerminal: stdin === undefined,
+      read: async () => {
+        if (stdin === undefined) throw new Error('a terminal was read unasked')
+        return bytesOf(stdin)
+      },
+    },
+    readFile: async (path) => {
+      const content = files[path]
+      if (content === undefined) throw Object.assign(new Error(`no such file: ${path}`), { code: 'ENOENT' })
+      return bytesOf(content)
+    },
     stdout: {
       isTerminal,
+      get isClosed() {
+        return isClosed
+      },
       write: (text) => {
         out += text
         for (const { text: wanted, resolve } of waiting) if (out.includes(wanted)) resolve()
@@ -29,8 +63,10 @@ export const createIo = (env: Record<string, string> = {}, { isTerminal = false 
     },
     stderr: {
       isTerminal,
+      isClosed: false,
       write: (text) => {
         err += text
+        for (const { text: wanted, resolve } of waitingErr) if (err.includes(wanted)) resolve()
       },
     },
     fetch: (url, init) => fetch(url, init),
@@ -47,6 +83,14 @@ export const createIo = (env: Record<string, string> = {}, { isTerminal = false 
     stray: (error) => {
       for (const run of onStray) run(error)
     },
+    closeOut: () => {
+      isClosed = true
+    },
+    untilErr: (text) =>
+      new Promise((resolve) => {
+        if (err.includes(text)) resolve()
+        else waitingErr.push({ text, resolve })
+      }),
     untilOut: (text) =>
       new Promise((resolve) => {
         if (out.includes(text)) resolve()

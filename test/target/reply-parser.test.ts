@@ -215,6 +215,7 @@ describe('what is no answer', () => {
     ['a chunk longer than its size', `${CHUNKED}2\r\nokay\r\n0\r\n\r\n`],
     ['a chunk size line over 1 KiB', `${CHUNKED}1;${'x'.repeat(1100)}`],
     ['a head over 64 KiB', `${HEAD}X: ${'x'.repeat(66_000)}`],
+    ['interim answers over 64 KiB', 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(3_000)],
     ['trailers over 64 KiB', `${CHUNKED}0\r\n${'X: y\r\n'.repeat(11_000)}`],
   ])('%s is malformed', (_what, wire) => {
     const parsed = parseText(wire)

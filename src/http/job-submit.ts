@@ -1,0 +1,60 @@
+/** POST /jobs: reads the body whatever its content type says, and answers when the job is on disk. */
+import { createHash } from 'node:crypto'
+import type { Clock } from '../domain/clock.ts'
+import type { FailureCode } from '../domain/failure.ts'
+import { isFinal } from '../domain/job.ts'
+import { preferredWaitMs } from '../domain/prefer.ts'
+import type { Problem } from '../domain/problem.ts'
+import { linkTo } from '../domain/webhook-event.ts'
+import type { Jobs, Submission } from '../engine/jobs.ts'
+import type { JobReader } from '../store/reader.ts'
+import type { BodyReader } from './body.ts'
+import type { JobViews } from './job-view.ts'
+import { problemResponse } from './problem.ts'
+
+export interface SubmitDeps {
+  readonly jobs: Pick<Jobs, 'submit' | 'waitFinal'>
+  readonly reader: Pick<JobReader, 'find'>
+  readonly bodies: BodyReader
+  readonly views: JobViews
+  readonly clock: Clock
+  readonly publicUrl: string | null
+}
+
+/** Nobody is held longer than this. */
+export const WAIT_MAX_MS = 3_600_000
+
+const problemOf = (code: FailureCode): Problem =>
+  code === 'body_too_large'
+    ? { code: 'too-large', detail: 'the body is larger than FOREMAN_MAX_BODY allows' }
+    : { code: 'queue-full', detail: 'too many bodies wait in memory: come back later' }
+
+const submissionOf = (request: Request, body: Uint8Array): Submission => {
+  const key = request.headers.get('idempotency-key')
+  if (key === null) return { body, idempotency: null }
+  return { body, idempotency: { key, fingerprint: createHash('sha256').update(body).digest() } }
+}
+
+/** `bodyRead` is called once the body is in hand, so that the server stops timing the connection. */
+export const submitJob = async (deps: SubmitDeps, request: Request, bodyRead: () => void): Promise<Response> => {
+  const { jobs, reader, views } = deps
+  const read = await deps.bodies.read(request)
+  bodyRead()
+  if (read.kind === 'left') return new Response(null, { status: 499 })
+  if (read.kind === 'failed') return problemResponse(request, problemOf(read.failure.code))
+  const outcome = await jobs.submit(submissionOf(request, read.bytes)).finally(read.release)
+  if (outcome.kind === 'problem') return problemResponse(request, outcome)
+
+  const headers: Record<string, string> = { Location: linkTo(`/jobs/${outcome.jobId}`, deps.publicUrl) }
+  if (outcome.known) headers['Idempotency-Replayed'] = 'true'
+  const waitMs = preferredWaitMs(request.headers.get('prefer'))
+  if (waitMs !== null) {
+    const heldMs = Math.min(waitMs, WAIT_MAX_MS)
+    headers['Preference-Applied'] = `wait=${heldMs / 1_000}`
+    await jobs.waitFinal(outcome.jobId, heldMs, request.signal)
+  }
+  const job = reader.find(outcome.jobId)
+  if (job === null) return problemResponse(request, { code: 'not-found', detail: 'the job has been swept already' })
+  if (waitMs !== null && isFinal(job.state)) return Response.json(views.show(job), { headers })
+  return Response.json(views.accepted(job), { status: 202, headers })
+}

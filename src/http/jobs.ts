@@ -1,0 +1,127 @@
+/** The routes of /jobs with their schemas; every refusal is problem+json, and none says anything before the guard has. */
+import { Elysia, ValidationError } from 'elysia'
+import type { Problem } from '../domain/problem.ts'
+import type { Guard } from './auth.ts'
+import { createJobAnswers, type JobAnswersDeps } from './job-answers.ts'
+import * as schemas from './job-schemas.ts'
+import { bytesResponse, emptyResponse } from './openapi.ts'
+import { problemResponse } from './problem.ts'
+import { pathOf } from './request-path.ts'
+
+export interface JobsRoutesDeps extends JobAnswersDeps {
+  readonly guard: Guard
+  readonly onBug: (error: unknown, path: string) => void
+}
+
+/** Thrown by the guard, because Elysia's only hook before the schemas has no other way out. */
+class Unauthorized extends Error {}
+
+/** Which methods each path takes; the others get 405. */
+export const jobsMethods: Readonly<Record<string, string>> = {
+  '/jobs': 'GET, HEAD, POST',
+  '/jobs/:id': 'GET, HEAD, DELETE',
+  '/jobs/:id/events': 'GET, HEAD',
+  '/jobs/:id/artifacts/:name': 'GET, HEAD',
+}
+
+/** What Elysia found wrong with a query or a header, in the words of the schema. */
+const invalid = ({ type, valueError }: ValidationError): Problem => {
+  const place = type === 'property' ? 'query' : type
+  const name = valueError?.path.replace(/^\/?/, ' ').trimEnd() ?? ''
+  const meaning = valueError?.schema.description ?? valueError?.message ?? 'see the reference'
+  return { code: 'invalid', detail: `${place}${name} is not understood: ${meaning}` }
+}
+
+const { problemResponses } = schemas
+const always = ['unauthorized', 'internal'] as const
+const tags = ['jobs']
+
+/** The routes of one foreman. */
+export const jobsRoutes = (deps: JobsRoutesDeps) => {
+  const answers = createJobAnswers(deps)
+  const routes = new Elysia({ name: 'jobs' })
+    .onError(({ error, request }) => {
+      if (error instanceof Unauthorized)
+        return problemResponse(request, { code: 'unauthorized', detail: 'send FOREMAN_TOKEN as a bearer token' })
+      if (error instanceof ValidationError) return problemResponse(request, invalid(error))
+      deps.onBug(error, pathOf(request))
+      return problemResponse(request, { code: 'internal', detail: 'a bug of foreman: its log says more' })
+    })
+    .onTransform(({ request, query }) => {
+      // Before the schemas: who may not come in is not told what is wrong with the question.
+      if (deps.guard(request) !== null) throw new Unauthorized()
+      // `?state=&model=` is how a form says nothing.
+      for (const [name, value] of Object.entries(query)) if (value === '') delete query[name]
+    })
+    .post('/jobs', ({ request, server }) => answers.submit(request, server), {
+      parse: 'none',
+      headers: schemas.submitHeaders,
+      response: {
+        200: schemas.finishedSchema,
+        202: schemas.acceptedSchema,
+        ...problemResponses('malformed', 'invalid', 'model-not-installed', 'webhook-refused', 'idempotency-conflict'),
+        ...problemResponses('too-large', 'queue-full', 'draining', 'disk-full', ...always),
+      },
+      detail: { summary: 'Submit a job', tags, requestBody: schemas.submitBody },
+    })
+    .get('/jobs', ({ query }) => answers.list(query), {
+      query: schemas.listQuery,
+      response: { 200: schemas.listedSchema, ...problemResponses('invalid', ...always) },
+      detail: { summary: 'Jobs and calls, newest first', tags },
+    })
+    .get('/jobs/:id', ({ params, query, request, server }) => answers.show(request, params.id, query.wait, server), {
+      params: schemas.idParams,
+      query: schemas.showQuery,
+      response: { 200: schemas.shownSchema, ...problemResponses('invalid', 'not-found', ...always) },
+      detail: { summary: 'One job; with wait, when it is final', tags },
+    })
+    .delete('/jobs/:id', ({ params, request }) => answers.cancel(request, params.id), {
+      params: schemas.idParams,
+      response: {
+        200: schemas.cancelledSchema,
+        ...problemResponses('not-found', 'already-final', 'sync-call', 'disk-full', ...always),
+      },
+      detail: { summary: 'Cancel a job', tags },
+    })
+    .get(
+      '/jobs/:id/events',
+      ({ params, query, request, server }) => answers.events(request, params.id, query.last_event_id, server),
+      {
+        params: schemas.idParams,
+        query: schemas.eventsQuery,
+        headers: schemas.eventsHeaders,
+        response: {
+          200: bytesResponse('transitions, and native chunks while it runs', 'text/event-stream'),
+          204: emptyResponse('final, and its last transition was seen'),
+          ...problemResponses('invalid', 'not-found', 'sync-call', ...always),
+        },
+        detail: { summary: 'Follow a job (server-sent events)', tags },
+      },
+    )
+    .get('/jobs/:id/artifacts/:name', ({ params, request }) => answers.artifact(request, params.id, params.name), {
+      params: schemas.artifactParams,
+      headers: schemas.artifactHeaders,
+      response: {
+        200: bytesResponse('the exact bytes', '*/*'),
+        206: bytesResponse('the range that was asked for', '*/*'),
+        304: emptyResponse('If-None-Match names what is there'),
+        ...problemResponses('not-found', 'range-not-satisfiable', ...always),
+      },
+      detail: { summary: 'An artifact, to the byte', tags },
+    })
+  for (const [path, methods] of Object.entries(jobsMethods)) {
+    const refused = (method: string): Problem => ({
+      code: 'method-not-allowed',
+      detail: `this path does not take ${method}, only ${methods}`,
+    })
+    routes.all(path, ({ request }) => problemResponse(request, refused(request.method), { Allow: methods }), {
+      parse: 'none',
+      detail: { hide: true },
+    })
+  }
+  const nothing: Problem = { code: 'not-found', detail: 'there is no such path' }
+  return routes.all('/jobs/*', ({ request }) => problemResponse(request, nothing), {
+    parse: 'none',
+    detail: { hide: true },
+  })
+}
