@@ -1,6 +1,4 @@
 /** The composition root: Config in, a running foreman out; the only place where the parts meet. */
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { monotonicFactory } from 'ulid'
 import packageJson from '../package.json' with { type: 'json' }
 import { systemClock, systemRandom } from './clock.ts'
@@ -17,9 +15,8 @@ import { createOllamaHandler } from './http/ollama.ts'
 import { createEngineLog } from './observe/engine-log.ts'
 import type { Log } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
-import { openDatabase } from './store/database.ts'
+import { openDataDirectory } from './store/data-directory.ts'
 import { createLedger } from './store/ledger.ts'
-import { acquireLock } from './store/lock.ts'
 import { createQueue } from './store/queue.ts'
 import { createSweep } from './store/sweep.ts'
 import { createTargetClient } from './target/client.ts'
@@ -57,21 +54,8 @@ export const startForeman = async (
   config: Config,
   { log, graceMs = GRACE_MS, clock = systemClock }: StartOptions,
 ): Promise<Started> => {
-  try {
-    mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    return refused(
-      `FOREMAN_DATA_DIR ${config.dataDir} cannot be used: ${error instanceof Error ? error.message : error}`,
-    )
-  }
-  const lock = acquireLock(join(config.dataDir, 'foreman.lock'))
-  if (lock.kind === 'held')
-    return refused(`another foreman (pid ${lock.pid}) already runs on ${config.dataDir}: one per data directory`)
-  const opened = openDatabase(join(config.dataDir, 'foreman.db'))
-  if (opened.kind === 'refused') {
-    lock.release()
-    return opened
-  }
+  const opened = openDataDirectory(config.dataDir)
+  if (opened.kind === 'refused') return opened
   const { db } = opened
   const target = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
   const ledger = createLedger(db)
@@ -112,6 +96,7 @@ export const startForeman = async (
       newId: monotonicFactory(),
       keepAlive: config.keepAlive,
       readOnly: config.readOnly,
+      isDraining: () => draining,
       unreachableDeadlineMs: config.unreachableDeadlineMs,
       syncDeadlineMs: config.syncDeadlineMs,
     }),
@@ -133,16 +118,20 @@ export const startForeman = async (
 
   const closeStore = () => {
     target.close()
-    db.close()
-    lock.release()
+    opened.close()
   }
-  started.recover()
+  try {
+    started.recover()
+  } catch (error) {
+    closeStore()
+    return refused(`the database in ${config.dataDir} cannot be written: ${messageOf(error)}`)
+  }
   try {
     app.listen({ hostname: config.addr.hostname, port: config.addr.port })
   } catch (error) {
     closeStore()
     return refused(
-      `FOREMAN_ADDR ${config.addr.hostname}:${config.addr.port} cannot be listened on: ${error instanceof Error ? error.message : error}`,
+      `FOREMAN_ADDR ${config.addr.hostname}:${config.addr.port} cannot be listened on: ${messageOf(error)}`,
     )
   }
   const { server } = app
@@ -166,9 +155,10 @@ export const startForeman = async (
       if (draining) return
       draining = true
       log.info('draining', { grace_ms: graceMs })
+      // One bound for all: the running job, and what went past the queue and is still on its way.
       const giveUp = new Promise<void>((resolve) => void clock.after(graceMs + STOP_MARGIN_MS, resolve))
       await Promise.race([started.stop(graceMs), giveUp])
-      await Promise.race([server.stop(), new Promise<void>((resolve) => void clock.after(STOP_MARGIN_MS, resolve))])
+      await Promise.race([server.stop(), giveUp])
       await server.stop(true)
       closeStore()
       log.info('stopped')
@@ -179,6 +169,8 @@ export const startForeman = async (
     },
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const isInstance = (body: unknown, instance: string): boolean =>
   typeof body === 'object' && body !== null && 'instance' in body && body.instance === instance

@@ -184,8 +184,15 @@ const skipValue = (b: Uint8Array, at: number): number => {
   }
 }
 
-const decodeKey = (b: Uint8Array, start: number, end: number): string =>
-  JSON.parse(new TextDecoder().decode(b.subarray(start, end))) as string
+const decodeKey = (b: Uint8Array, start: number, end: number): string => {
+  try {
+    return String(JSON.parse(new TextDecoder().decode(b.subarray(start, end))))
+  } catch (error) {
+    // Only a key beyond the checked length can get here.
+    if (error instanceof SyntaxError) throw new Malformed('invalid character in string literal')
+    throw error
+  }
+}
 
 const scanFields = (b: Uint8Array, at: number): Scan => {
   const fields: Field[] = []

@@ -1,4 +1,5 @@
 /** Watches an answer's bytes go by to know how it ended; it must never change, hold or delay one. */
+import { concat } from './bytes.ts'
 import type { Usage } from './job.ts'
 import { errorText } from './refusal.ts'
 import type { Flavour } from './routes.ts'
@@ -139,17 +140,6 @@ const lineCutter = (read: (line: string) => void) => {
       if (tail.length > 0) take(new Uint8Array(0))
     },
   }
-}
-
-/** Joins pieces into one array. */
-export const concat = (pieces: readonly Uint8Array[]): Uint8Array => {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.length
-  }
-  return all
 }
 
 /** Whether an answer of this content type is passed on piece by piece. */

@@ -49,7 +49,7 @@ export interface Engine {
   readonly callers: Callers
   /** True when the target answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
-  /** Wall milliseconds of the last tick of the event loop's own timer. */
+  /** Monotonic milliseconds of the last tick of the engine's own timer. */
   lastTickAt(): number
   recover(): void
   start(): void
@@ -61,7 +61,7 @@ const TICK_MS = 1_000
 /** Puts the loops together; nothing runs before `start`. */
 export const createEngine = (deps: EngineDeps): Engine => {
   const { config, queue, target, clock, random, emit } = deps
-  let tickedAt = clock.now()
+  let tickedAt = clock.monotonicMs()
   let cancelTick = () => {}
   const state = createTargetState(emit)
   const callers = createCallers()
@@ -116,7 +116,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     else if (callers.size > 0) poller.hurry()
   })
   const tick = () => {
-    tickedAt = clock.now()
+    tickedAt = clock.monotonicMs()
     cancelTick = clock.after(TICK_MS, tick)
   }
 

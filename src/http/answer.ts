@@ -38,7 +38,7 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
   const cleanups: (() => void)[] = []
   let finished = false
   let queueMs = 0
-  let busySince: number | null = null
+  let impatientAtMs: number | null = null
   let stream: ReadableStreamDefaultController<Uint8Array> | null = null
   let drained: (() => void) | null = null
   let lastByte = NEWLINE
@@ -71,9 +71,11 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
     ...own(),
   ]
   const respond = (answer: Answer) => {
-    finish()
     const body = isBodiless(answer.status) ? null : answer.body
-    resolveAnswer(new Response(body, { status: answer.status, headers: merged(answer.headers) }))
+    // Built first: an answer that cannot be given must leave the caller free for another one.
+    const response = new Response(body, { status: answer.status, headers: merged(answer.headers) })
+    finish()
+    resolveAnswer(response)
   }
   const open = (): ReadableStream<Uint8Array> =>
     new ReadableStream<Uint8Array>(
@@ -102,8 +104,10 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
       return stream !== null
     },
     patienceUntil(now, outcome) {
-      if (outcome.kind === 'busy') busySince ??= now
-      return busySince === null ? null : busySince + unreachableDeadlineMs
+      // Its own clock: a target that comes and goes cannot hold a caller for ever.
+      if (outcome.kind === 'busy' || outcome.kind === 'unreached')
+        impatientAtMs ??= clock.monotonicMs() + unreachableDeadlineMs
+      return impatientAtMs === null ? null : now + (impatientAtMs - clock.monotonicMs())
     },
     working(waitedMs) {
       queueMs = waitedMs
@@ -126,9 +130,9 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
       })
     },
     end() {
-      if (finished) return
+      if (finished || stream === null) return
       finish()
-      stream?.close()
+      stream.close()
     },
     answer: respond,
     fail(failure: Failure, answer: Answer | null, told: boolean) {
