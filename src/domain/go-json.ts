@@ -161,14 +161,14 @@ const afterValue = (b: Uint8Array, at: number, open: boolean[]): { at: number; v
   return { at: i + 1, value: false }
 }
 
-/** Skips one whole value without recursion, so that 10,000 levels cost no stack. */
-const skipValue = (b: Uint8Array, at: number): number => {
+/** Skips one whole value, `outer` levels deep already, without recursion: 10,000 levels cost no stack. */
+const skipValue = (b: Uint8Array, at: number, outer: number): number => {
   const open: boolean[] = []
   let i = at
   for (;;) {
     const type = typeAt(b, i)
     if (type === 'object' || type === 'array') {
-      if (open.length >= DEPTH_MAX) throw new Malformed('exceeded max depth')
+      if (open.length + outer >= DEPTH_MAX) throw unexpected(b[i], 'exceeded max depth')
       i = skipSpace(b, i + 1)
       if (b[i] !== (type === 'object' ? CLOSE_OBJECT : CLOSE_ARRAY)) {
         open.push(type === 'object')
@@ -203,7 +203,7 @@ const scanFields = (b: Uint8Array, at: number): Scan => {
     const start = skipKey(b, keyStart)
     const keyEnd = skipString(b, keyStart)
     const type = typeAt(b, start)
-    const end = skipValue(b, start)
+    const end = skipValue(b, start, 1)
     fields.push({ key: decodeKey(b, keyStart, keyEnd), type, start, end })
     i = skipSpace(b, end)
     if (b[i] === CLOSE_OBJECT) return { kind: 'object', fields, end: i }
@@ -219,7 +219,7 @@ export const scanObject = (body: Uint8Array): Scan => {
   try {
     const type = typeAt(body, at)
     if (type === 'object') return scanFields(body, at)
-    skipValue(body, at)
+    skipValue(body, at, 0)
     return { kind: 'other', type }
   } catch (error) {
     if (error instanceof Malformed) return { kind: 'malformed', message: error.message }

@@ -146,13 +146,13 @@ const lineCutter = (read: (line: string) => void) => {
 export const isStream = (contentType: string): boolean =>
   contentType.startsWith('application/x-ndjson') || contentType.startsWith('text/event-stream')
 
-/** A watch for a streamed answer. Transcriptions call themselves NDJSON on /v1 and have no final chunk: any line will do. */
-export const createStreamWatch = (flavour: Flavour, contentType: string): StreamWatch => {
+/** A watch for a streamed answer. A compressed one (a proxy's doing) is not looked into. Transcriptions call themselves NDJSON on /v1 and have no final chunk: any line will do. */
+export const createStreamWatch = (flavour: Flavour, contentType: string, encoded = false): StreamWatch => {
   const seen: Mutable = {
     state: { kind: 'open' },
     usage: { promptTokens: null, completionTokens: null, totalDurationMs: null },
   }
-  const opaque = flavour !== 'native' && contentType.startsWith('application/x-ndjson')
+  const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
   const read = opaque ? readOpaque : readers[flavour]
   const cutter = lineCutter((line) => read(line, seen))
   return {

@@ -138,7 +138,8 @@ const passWhole = async (reply: Answered, { caller, stopper, saw }: WorkDeps): P
 /** Passes a stream on chunk by chunk; nothing is held back, so the first token goes out before the last is made. */
 const passStream = async (reply: Answered, { caller, stopper, saw }: WorkDeps): Promise<Outcome> => {
   const { flavour } = caller.call.route
-  const watch = createStreamWatch(flavour, headerOf(reply.headers, 'content-type'))
+  const encoded = headerOf(reply.headers, 'content-encoding') !== ''
+  const watch = createStreamWatch(flavour, headerOf(reply.headers, 'content-type'), encoded)
   const { complete } = reply.body
   if (complete !== null) {
     watch.push(complete)

@@ -42,6 +42,7 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
   let stream: ReadableStreamDefaultController<Uint8Array> | null = null
   let drained: (() => void) | null = null
   let lastByte = NEWLINE
+  let encoded = false
   let resolveAnswer: (response: Response) => void = () => undefined
   const answered = new Promise<Response>((resolve) => {
     resolveAnswer = resolve
@@ -114,6 +115,7 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
     },
     begin(status, headers) {
       if (finished) return
+      encoded = headers.some(([name]) => name.toLowerCase() === 'content-encoding')
       const body = open()
       resolveAnswer(new Response(body, { status, headers: merged(headers) }))
     },
@@ -140,6 +142,8 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
       if (stream !== null) {
         finish()
         const { flavour } = call.route
+        // Words inside compressed bytes would be garbage: the connection is cut instead, which every client sees.
+        if (encoded) return stream.error(new Error(failure.message))
         if (!told) stream.enqueue(streamErrorBytes(flavour, ollamaMessage(failure), lastByte === NEWLINE))
         stream.close()
         return

@@ -27,6 +27,8 @@ export interface ForwardOptions {
   readonly patient: boolean
   /** Called with the status once the whole answer has gone by. */
   readonly onEnd: (status: number) => void
+  /** What to say when the target says nothing; null = the failure itself. */
+  readonly instead?: () => Response | null
 }
 
 export type Forward = (request: Request, options: ForwardOptions) => Promise<Response>
@@ -129,8 +131,10 @@ export const createForward = (deps: ForwardDeps): Forward => {
     const reply = await sendPatiently(outgoing(request, options), options, abort.signal)
     if (reply.kind === 'answered') return respond(request, reply, options, stop, saw)
     stop()
-    if (reply.kind === 'aborted')
-      return lost ? refuse(options.flavour, failure('target_lost')) : new Response(null, { status: 499 })
+    if (reply.kind === 'aborted' && !lost) return new Response(null, { status: 499 })
+    const instead = options.instead?.() ?? null
+    if (instead !== null) return instead
+    if (reply.kind === 'aborted') return refuse(options.flavour, failure('target_lost'))
     if (reply.kind === 'unreached' && reply.code === 'unsendable') return refusal(options.flavour, 400, reply.message)
     if (reply.kind === 'unreached') return refuse(options.flavour, failure('unreachable', reply.message))
     return refuse(options.flavour, failureFromCode(reply.code, reply.message))

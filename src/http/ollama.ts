@@ -41,10 +41,6 @@ export interface ConnectionTimer {
 
 export type OllamaHandler = (route: Route, request: Request, timer: ConnectionTimer) => Promise<Response>
 
-/** Ollama never compresses, but a proxy before it may, and then nobody could see how a stream ends. */
-const queuedHeaders = (headers: Headers) =>
-  requestHeaders(headers).filter(([name]) => name.toLowerCase() !== 'accept-encoding')
-
 const refuseAs = (route: Route, { status, message }: Refusal) => refusal(route.flavour, status, message)
 
 /** The handler of every route in the table. */
@@ -68,7 +64,7 @@ export const createOllamaHandler = (deps: OllamaDeps): OllamaHandler => {
       jobId,
       call,
       path: pathAndQuery(request),
-      headers: queuedHeaders(request.headers),
+      headers: requestHeaders(request.headers),
       body: policy === null ? bytes : withKeepAlive(bytes, call, policy.json),
       signal: request.signal,
       clock,
@@ -133,10 +129,9 @@ export const createOllamaHandler = (deps: OllamaDeps): OllamaHandler => {
       // What is installed may have changed: look at once.
       if (route.writes && status < 300) void poller.poll()
     }
-    const response = await forward(request, { flavour: route.flavour, body, repeatable, patient: false, onEnd })
     // It may have fallen asleep since the last poll.
-    const isAsleep = response.status === 502 || response.status === 503
-    return isAsleep ? (lastTags(route) ?? response) : response
+    const instead = () => lastTags(route)
+    return forward(request, { flavour: route.flavour, body, repeatable, patient: false, onEnd, instead })
   }
 
   return async (route, request, timer) => {

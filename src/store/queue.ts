@@ -129,9 +129,6 @@ const activeJob = (row: Row): ActiveJob => ({
   createdAt: row.created_at,
 })
 
-// 60 s and its jitter.
-const BACKOFF_LONGEST_MS = 75_000
-
 /** Only what somebody was promised pays for an fsync: nothing of a sync call outlives its client. */
 const durabilityOf = (kind: JobKind): Durability => (kind === 'async' ? 'durable' : 'quick')
 
@@ -179,13 +176,7 @@ export const createQueue = ({ db, ledger, maxQueue }: { db: Database; ledger: Le
   const claim = ({ now, loadedKey, preferredKey, agedBefore }: ClaimQuery): Claimed => {
     sql.ripen.run(now)
     const row = sql.claim.get(now, agedBefore ?? -1, preferredKey ?? '')
-    if (row === null) {
-      const nextDueAt = sql.nextDue.get()?.at ?? null
-      // Longer than any backoff: the wall clock was set back. Nobody waits for it to catch up.
-      if (nextDueAt === null || nextDueAt - now <= BACKOFF_LONGEST_MS) return { kind: 'idle', nextDueAt }
-      sql.ripen.run(nextDueAt)
-      return { kind: 'idle', nextDueAt: now }
-    }
+    if (row === null) return { kind: 'idle', nextDueAt: sql.nextDue.get()?.at ?? null }
     if (row.residency_key !== loadedKey) return { kind: 'job', job: activeJob(row) }
     // Every job passes `loading`, even for no time at all.
     sql.advance.run(row.seq, row.attempt, now)

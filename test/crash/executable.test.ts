@@ -8,7 +8,7 @@ import { binaryPath, type Spawned, spawnBinary, temporaryDirectory } from '../su
 import { figure } from '../support/figures.ts'
 import { chat, prompt, spread } from '../support/lives.ts'
 
-let cleanups: (() => void | Promise<unknown>)[] = []
+let cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.reverse()) await cleanup()
   cleanups = []

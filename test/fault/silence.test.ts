@@ -2,7 +2,16 @@
 import { describe, expect, test } from 'bun:test'
 import { systemClock } from '../../src/clock.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
-import { callUnder, cases, report, silentFaults, type Trial, tryFault, withBench } from '../support/fault-bench.ts'
+import {
+  callUnder,
+  cases,
+  inTurn,
+  report,
+  silentFaults,
+  type Trial,
+  tryFault,
+  withBench,
+} from '../support/fault-bench.ts'
 import { figure } from '../support/figures.ts'
 import { runForeman } from '../support/foreman.ts'
 import { generation, seenBy } from '../support/generation-call.ts'
@@ -12,8 +21,8 @@ import { within } from '../support/patience.ts'
 import { rawClient } from '../support/raw-client.ts'
 import { askOnce, openClient } from '../support/wire-client.ts'
 
-// Half-open is noticed after 29 s of foreman's time: with this factor that is 0.8 s of ours.
-const HASTE = 36
+// Half-open is noticed after 29 s of foreman's time: with this factor that is 1.5 s of ours.
+const HASTE = 20
 
 describe('a wire fault', () => {
   for (const [fault, trialOf] of Object.entries(silentFaults)) {
@@ -66,7 +75,7 @@ describe('a wire fault', () => {
 
 const withForeman = async (run: (port: number, foreman: { url: string }) => Promise<void>) => {
   const simulator = await startSimulator({ models: [{ name: 'tiny' }] })
-  const foreman = await runForeman(simulator.url)
+  const foreman = await inTurn(() => runForeman(simulator.url))
   try {
     await run(foreman.port, foreman)
   } finally {
@@ -100,11 +109,11 @@ describe('a slow client', () => {
     'that stops inside its head': { bytes: 'POST /api/chat HTTP/1.1\r\nHost: x\r\nX-A', limitS: 15 },
     'that stops inside its body': {
       bytes: 'POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"model"',
-      limitS: 36,
+      limitS: 30,
     },
     'that stops inside a chunk': {
       bytes: 'POST /api/embed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{"model"',
-      limitS: 36,
+      limitS: 30,
     },
   }
   for (const [who, { bytes, limitS }] of Object.entries(slow)) {
@@ -123,4 +132,24 @@ describe('a slow client', () => {
       60_000,
     )
   }
+
+  test.concurrent(
+    'that sends its body a byte a second is let go too',
+    () =>
+      withForeman(async (port, foreman) => {
+        const startedAt = performance.now()
+        const client = await rawClient(port)
+        client.send('POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n')
+        const drip = setInterval(() => client.send(' '), 1_000)
+        try {
+          await within(30_000, 'a trickling client', client.closed())
+        } finally {
+          clearInterval(drip)
+        }
+        figure('R3', `a client that trickles its body is let go after ${seconds(startedAt).toFixed(1)} s (bound 30 s)`)
+        client.destroy()
+        await idle(foreman)
+      }),
+    60_000,
+  )
 })

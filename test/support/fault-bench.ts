@@ -1,6 +1,5 @@
 /** A foreman behind a faulty wire, and the eight ways in which the wire fails a call; it must never wait longer than it takes to tell a hang. */
 import { expect } from 'bun:test'
-import { systemClock } from '../../src/clock.ts'
 import type { Clock } from '../../src/domain/clock.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createDice } from './chance.ts'
@@ -8,10 +7,9 @@ import { type FaultyWire, startFaultyWire, type WireFault, type WirePhase } from
 import { figure, seedOf } from './figures.ts'
 import { type RunningForeman, runForeman } from './foreman.ts'
 import { type GenerationPath, generation, generationPaths, type Seen, seenBy } from './generation-call.ts'
-import { createHastyClock } from './hasty-clock.ts'
 import { healthIs } from './health.ts'
 import { within } from './patience.ts'
-import { askOnce, headerOf, openClient, type WireAnswer } from './wire-client.ts'
+import { askOnce, headerOf, type WireAnswer } from './wire-client.ts'
 
 export const REPETITIONS = Number(process.env['FOREMAN_TEST_FAULT_REPETITIONS'] ?? 20)
 const HUNG_MS = 15_000
@@ -98,11 +96,16 @@ const start = async (clock: Clock): Promise<Bench> => {
 // One after the other: a start keeps the processor for 30 ms, which a hasty clock takes for seconds.
 let starting: Promise<unknown> = Promise.resolve()
 
+/** Runs one start after the other. */
+export const inTurn = <T>(begin: () => Promise<T>): Promise<T> => {
+  const started = starting.then(begin)
+  starting = started
+  return started
+}
+
 /** Runs with a bench of its own, and takes it apart afterwards. */
 export const withBench = async (clock: Clock, run: (bench: Bench) => Promise<void>) => {
-  const started = starting.then(() => start(clock))
-  starting = started
-  const bench = await started
+  const bench = await inTurn(() => start(clock))
   try {
     await run(bench)
   } finally {
