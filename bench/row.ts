@@ -32,8 +32,8 @@ export interface Amounts {
   readonly tags: number
   readonly starts: number
   readonly waiters: number
-  /** Null: the row is skipped. */
-  readonly backlog: number | null
+  /** Waiting jobs for the claim: the long backlog. */
+  readonly backlog: number
 }
 
 export const fullAmounts: Amounts = {
@@ -53,5 +53,5 @@ export const quickAmounts: Amounts = {
   tags: 20,
   starts: 1,
   waiters: 50,
-  backlog: null,
+  backlog: 5_000,
 }

@@ -1,6 +1,4 @@
 /** The composition root: Config in, a running foreman out; the only place where the parts meet. */
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { monotonicFactory } from 'ulid'
 import packageJson from '../package.json' with { type: 'json' }
 import { systemClock, systemRandom } from './clock.ts'
@@ -8,7 +6,6 @@ import type { Config } from './config.ts'
 import type { Clock } from './domain/clock.ts'
 import { askTarget } from './engine/ask.ts'
 import { createBoard } from './engine/board.ts'
-import type { Engine } from './engine/engine.ts'
 import { createEngine } from './engine/engine.ts'
 import { createApp } from './http/app.ts'
 import { createGuard } from './http/auth.ts'
@@ -18,14 +15,15 @@ import { createOllamaHandler } from './http/ollama.ts'
 import { createEngineLog } from './observe/engine-log.ts'
 import type { Log } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
-import { openDatabase } from './store/database.ts'
+import { openDataDirectory } from './store/data-directory.ts'
 import { createLedger } from './store/ledger.ts'
 import { createLine } from './store/line.ts'
-import { acquireLock } from './store/lock.ts'
+import { createOutbox } from './store/outbox.ts'
 import { createQueue } from './store/queue.ts'
 import { createReader } from './store/reader.ts'
 import { createSweep } from './store/sweep.ts'
 import { createTargetClient } from './target/client.ts'
+import { createDeliveries } from './webhook/deliveries.ts'
 
 export interface StartOptions {
   readonly log: Log
@@ -60,47 +58,50 @@ export const startForeman = async (
   config: Config,
   { log, graceMs = GRACE_MS, clock = systemClock }: StartOptions,
 ): Promise<Started> => {
-  try {
-    mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    return refused(
-      `FOREMAN_DATA_DIR ${config.dataDir} cannot be used: ${error instanceof Error ? error.message : error}`,
-    )
-  }
-  const lock = acquireLock(join(config.dataDir, 'foreman.lock'))
-  if (lock.kind === 'held')
-    return refused(`another foreman (pid ${lock.pid}) already runs on ${config.dataDir}: one per data directory`)
-  const opened = openDatabase(join(config.dataDir, 'foreman.db'))
-  if (opened.kind === 'refused') {
-    lock.release()
-    return opened
-  }
+  const opened = openDataDirectory(config.dataDir)
+  if (opened.kind === 'refused') return opened
   const { db } = opened
   const target = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
   const ledger = createLedger(db)
   const line = createLine(db)
   const board = createBoard()
   const reader = createReader(db)
-  const changed = (jobId: string) => board.post(jobId, { kind: 'changed' })
-  const queue = createQueue({ db, ledger, maxQueue: config.maxQueue, changed, line })
-  const newId = monotonicFactory()
-  let engine: Engine | null = null
+  const outbox = createOutbox({ db, ledger })
   const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
   const metrics = createMetrics({
     queued: () => queue.counts().queued,
     oldestAgeSeconds: () => Math.max(0, oldestAgeMs()) / 1_000,
-    working: () => Number(engine?.worker.view.jobId !== null),
-    targetReachable: () => engine?.state.view.reachable ?? false,
-    degraded: () => engine?.state.view.degraded ?? false,
+    working: () => Number(worker.view.jobId !== null),
+    targetReachable: () => state.view.reachable,
+    degraded: () => state.view.degraded,
+    webhooksOwed: outbox.owed,
   })
   const emit = createEngineLog(log, metrics)
-  engine = createEngine({
+  let { port } = config.addr
+  const deliveries = createDeliveries({
+    config,
+    outbox,
+    artifactsOf: reader.listedArtifacts,
+    listener: () => ({ host: config.addr.hostname, port }),
+    open: ({ origin, address }) => createTargetClient({ url: origin, address, clock }),
+    version: packageJson.version,
+    clock,
+    random: systemRandom,
+    emit,
+  })
+  const changed = (jobId: string) => {
+    board.post(jobId, { kind: 'changed' })
+    deliveries.nudge()
+  }
+  const queue = createQueue({ db, ledger, maxQueue: config.maxQueue, changed, line })
+  const newId = monotonicFactory()
+  const engine = createEngine({
     config,
     queue,
     sweep: createSweep(db),
     board,
     newId,
-    webhookFault: () => null,
+    checkWebhook: deliveries.check,
     stateOf: (jobId) => reader.find(jobId)?.state ?? null,
     target,
     clock,
@@ -108,7 +109,6 @@ export const startForeman = async (
     emit,
   })
   const { worker, state, intake, poller, probe } = engine
-  const started = engine
   const instance = monotonicFactory()()
   let draining = false
 
@@ -136,6 +136,7 @@ export const startForeman = async (
       newId,
       keepAlive: config.keepAlive,
       readOnly: config.readOnly,
+      isDraining: () => draining,
       unreachableDeadlineMs: config.unreachableDeadlineMs,
       syncDeadlineMs: config.syncDeadlineMs,
     }),
@@ -143,7 +144,7 @@ export const startForeman = async (
       clock,
       instance,
       targetUrl: config.ollamaUrl,
-      lastTickAt: () => started.lastTickAt(),
+      lastTickAt: () => engine.lastTickAt(),
       isDraining: () => draining,
       isWritable: ledger.isWritable,
       targetView: () => state.view,
@@ -152,12 +153,12 @@ export const startForeman = async (
     },
     jobs: {
       guard,
-      jobs: started.jobs,
+      jobs: engine.jobs,
       reader,
       line,
       board,
-      paces: started.paces,
-      running: started.running,
+      paces: engine.paces,
+      running: engine.running,
       residentKey: () => state.residentKey,
       isReachable: () => state.view.reachable,
       bodies,
@@ -173,21 +174,26 @@ export const startForeman = async (
 
   const closeStore = () => {
     target.close()
-    db.close()
-    lock.release()
+    opened.close()
   }
-  started.recover()
+  try {
+    engine.recover()
+  } catch (error) {
+    closeStore()
+    return refused(`the database in ${config.dataDir} cannot be written: ${messageOf(error)}`)
+  }
   try {
     app.listen({ hostname: config.addr.hostname, port: config.addr.port })
   } catch (error) {
     closeStore()
     return refused(
-      `FOREMAN_ADDR ${config.addr.hostname}:${config.addr.port} cannot be listened on: ${error instanceof Error ? error.message : error}`,
+      `FOREMAN_ADDR ${config.addr.hostname}:${config.addr.port} cannot be listened on: ${messageOf(error)}`,
     )
   }
   const { server } = app
   if (!server) throw new Error('the server did not start')
-  const url = urlOf(config.addr.hostname, server.port ?? config.addr.port)
+  port = server.port ?? port
+  const url = urlOf(config.addr.hostname, port)
   // Whatever the addresses look like, a target that answers with our own instance is ourselves.
   const self = await askTarget(target, '/livez', undefined, 500)
   if (self.kind === 'answered' && isInstance(self.json, instance)) {
@@ -197,7 +203,8 @@ export const startForeman = async (
       `FOREMAN_OLLAMA_URL ${config.ollamaUrl} is this foreman itself: give it the address of an Ollama server`,
     )
   }
-  started.start()
+  engine.start()
+  deliveries.start()
 
   return {
     kind: 'started',
@@ -206,19 +213,27 @@ export const startForeman = async (
       if (draining) return
       draining = true
       log.info('draining', { grace_ms: graceMs })
+      // One bound for all: the running job, and what went past the queue and is still on its way.
       const giveUp = new Promise<void>((resolve) => void clock.after(graceMs + STOP_MARGIN_MS, resolve))
-      await Promise.race([started.stop(graceMs), giveUp])
-      await Promise.race([server.stop(), new Promise<void>((resolve) => void clock.after(STOP_MARGIN_MS, resolve))])
+      const until = clock.monotonicMs() + graceMs
+      await Promise.race([engine.stop(graceMs), giveUp])
+      // Nobody is told more; and what the drain itself made happen is owed by now, and told after the next start.
+      board.close()
+      const leftMs = Math.max(0, until - clock.monotonicMs())
+      await Promise.race([Promise.all([server.stop(), deliveries.stop(leftMs)]), giveUp])
       await server.stop(true)
       closeStore()
       log.info('stopped')
     },
     kill() {
       void server.stop(true)
+      void deliveries.stop(0)
       closeStore()
     },
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const isInstance = (body: unknown, instance: string): boolean =>
   typeof body === 'object' && body !== null && 'instance' in body && body.instance === instance

@@ -58,6 +58,16 @@ const io: Io = {
 }
 
 bypassProxyForLoopback()
-const code = await runCommandLine(process.argv.slice(2), io)
+/** A throw here is a bug, and it must not look like success to whatever supervises us. */
+const run = async (): Promise<number> => {
+  try {
+    return await runCommandLine(process.argv.slice(2), io)
+  } catch (error) {
+    stderr.write(`foreman: unexpected failure: ${error instanceof Error ? error.stack : error}\n`)
+    return 1
+  }
+}
+
+const code = await run()
 await Promise.all([stdout.flushed(), stderr.flushed()])
 process.exit(code)

@@ -182,9 +182,8 @@ export const loadBody = (call: Call, keepAliveJson: string | null): Uint8Array =
   const parts = [`"model":${JSON.stringify(call.model)}`, '"stream":false']
   if (Object.keys(options).length > 0) parts.push(`"options":${JSON.stringify(options)}`)
   if (shift !== undefined) parts.push(`"shift":${JSON.stringify(shift)}`)
+  const keepAlive: unknown = call.keepAlive ?? JSON.parse(keepAliveJson ?? 'null')
   // keep_alive 0 on an empty prompt would unload; the job itself carries it.
-  if (call.keepAlive !== undefined && !isZeroKeepAlive(call.keepAlive))
-    parts.push(`"keep_alive":${JSON.stringify(call.keepAlive)}`)
-  else if (call.keepAlive === undefined && keepAliveJson !== null) parts.push(`"keep_alive":${keepAliveJson}`)
+  if (keepAlive !== null && !isZeroKeepAlive(keepAlive)) parts.push(`"keep_alive":${JSON.stringify(keepAlive)}`)
   return new TextEncoder().encode(`{${parts.join(',')}}`)
 }

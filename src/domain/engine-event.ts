@@ -11,7 +11,22 @@ type JobFields = {
   readonly attempt: number
 }
 
+type WebhookFields = {
+  readonly jobId: string
+  /** Host and port only: paths and queries of webhook URLs are often secrets. */
+  readonly host: string
+  /** Tries made, this one included. */
+  readonly tries: number
+}
+
+/** What became of one try of a webhook. */
+export type WebhookEvent =
+  | ({ readonly event: 'webhook_accepted'; readonly status: number; readonly elapsedMs: number } & WebhookFields)
+  | ({ readonly event: 'webhook_retried'; readonly reason: string; readonly retryInMs: number } & WebhookFields)
+  | ({ readonly event: 'webhook_given_up'; readonly reason: string } & WebhookFields)
+
 export type EngineEvent =
+  | WebhookEvent
   | ({ readonly event: 'job_submitted' } & Omit<JobFields, 'attempt'> & { readonly endpoint: string })
   | ({ readonly event: 'job_loading' } & JobFields)
   | ({ readonly event: 'job_working' } & JobFields & { readonly queueMs: number })

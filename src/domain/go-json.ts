@@ -163,14 +163,14 @@ const afterValue = (b: Uint8Array, at: number, open: boolean[]): { at: number; v
   return { at: i + 1, value: false }
 }
 
-/** Skips one whole value without recursion, so that 10,000 levels cost no stack. */
-const skipValue = (b: Uint8Array, at: number): number => {
+/** Skips one whole value, `outer` levels deep already, without recursion: 10,000 levels cost no stack. */
+const skipValue = (b: Uint8Array, at: number, outer: number): number => {
   const open: boolean[] = []
   let i = at
   for (;;) {
     const type = typeAt(b, i)
     if (type === 'object' || type === 'array') {
-      if (open.length >= DEPTH_MAX) throw new Malformed('exceeded max depth')
+      if (open.length + outer >= DEPTH_MAX) throw unexpected(b[i], 'exceeded max depth')
       i = skipSpace(b, i + 1)
       if (b[i] !== (type === 'object' ? CLOSE_OBJECT : CLOSE_ARRAY)) {
         open.push(type === 'object')
@@ -186,8 +186,15 @@ const skipValue = (b: Uint8Array, at: number): number => {
   }
 }
 
-const decodeKey = (b: Uint8Array, start: number, end: number): string =>
-  JSON.parse(new TextDecoder().decode(b.subarray(start, end))) as string
+const decodeKey = (b: Uint8Array, start: number, end: number): string => {
+  try {
+    return String(JSON.parse(new TextDecoder().decode(b.subarray(start, end))))
+  } catch (error) {
+    // Only a key beyond the checked length can get here.
+    if (error instanceof SyntaxError) throw new Malformed('invalid character in string literal')
+    throw error
+  }
+}
 
 const scanFields = (b: Uint8Array, at: number): Scan => {
   const fields: Field[] = []
@@ -198,7 +205,7 @@ const scanFields = (b: Uint8Array, at: number): Scan => {
     const start = skipKey(b, keyStart)
     const keyEnd = skipString(b, keyStart)
     const type = typeAt(b, start)
-    const end = skipValue(b, start)
+    const end = skipValue(b, start, 1)
     fields.push({ key: decodeKey(b, keyStart, keyEnd), type, keyStart, start, end })
     i = skipSpace(b, end)
     if (b[i] === CLOSE_OBJECT) return { kind: 'object', fields, end: i }
@@ -214,7 +221,7 @@ export const scanObject = (body: Uint8Array): Scan => {
   try {
     const type = typeAt(body, at)
     if (type === 'object') return scanFields(body, at)
-    skipValue(body, at)
+    skipValue(body, at, 0)
     return { kind: 'other', type }
   } catch (error) {
     if (error instanceof Malformed) return { kind: 'malformed', message: error.message }

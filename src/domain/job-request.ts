@@ -1,9 +1,10 @@
 /** Reads the body of POST /jobs: a native chat or generate payload and where to report; pure, the words are for the caller. */
+
+import { concat } from './bytes.ts'
 import { type Call, readCall, withMember } from './call.ts'
 import { decodeField, type Field, field, type Scan, scanObject } from './go-json.ts'
 import type { Problem } from './problem.ts'
 import { ollamaRoutes } from './routes.ts'
-import { concat } from './stream-watch.ts'
 
 /** A payload that can run, with the bytes that will be sent. */
 export interface JobRequest {

@@ -1,5 +1,5 @@
 /** What one attempt came to, and what that means for the job (spec 5.5); pure, so that every row can be tested. */
-import { backoffMs } from './backoff.ts'
+import { BACKOFF_FIRST_MS, backoffMs } from './backoff.ts'
 import { type Failure, failure } from './failure.ts'
 import type { ActiveJob, Usage } from './job.ts'
 
@@ -48,11 +48,11 @@ export interface Circumstances {
   readonly committed: boolean
   readonly now: number
   readonly chance: number
-  /** Wall milliseconds until which a sync call waits for a busy target; null = for ever. */
+  /** Wall milliseconds until which a sync call waits for a busy or unreachable target; null = for ever. */
   readonly patienceUntil: number | null
 }
 
-// A Retry-After from the target is honoured within the bounds of our own backoff, so a wrong header cannot park a job.
+// A Retry-After is honoured within the bounds of our own backoff: a wrong one can neither park a job nor make it spin.
 const RETRY_AFTER_MAX_MS = 60_000
 
 const fail = (reason: Failure, answer: Answer | null = null, told = false): Verdict => ({
@@ -70,7 +70,9 @@ const tryAgain = (c: Circumstances, reason: Failure, answer: Answer | null = nul
 
 const waitForBusy = (c: Circumstances, answer: Answer, retryAfterMs: number | null): Verdict => {
   const delayMs =
-    retryAfterMs === null ? backoffMs(c.job.deferrals + 1, c.chance) : Math.min(retryAfterMs, RETRY_AFTER_MAX_MS)
+    retryAfterMs === null
+      ? backoffMs(c.job.deferrals + 1, c.chance)
+      : Math.min(Math.max(retryAfterMs, BACKOFF_FIRST_MS), RETRY_AFTER_MAX_MS)
   const notBefore = c.now + delayMs
   if (c.patienceUntil !== null && notBefore > c.patienceUntil) return fail(failure('target_busy'), answer)
   return { to: 'queued', attemptReturned: true, deferred: true, notBefore }
@@ -86,6 +88,7 @@ export const decide = (outcome: Outcome, c: Circumstances): Verdict => {
     case 'busy':
       return waitForBusy(c, outcome.answer, outcome.retryAfterMs)
     case 'unreached':
+      if (c.patienceUntil !== null && c.now >= c.patienceUntil) return fail(failure('unreachable', outcome.message))
       return { to: 'queued', attemptReturned: true, deferred: true, notBefore: null }
     case 'broken':
       return tryAgain(c, outcome.failure, outcome.answer, outcome.told)

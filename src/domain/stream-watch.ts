@@ -1,4 +1,5 @@
 /** Watches an answer's bytes go by to know how it ended; it must never change, hold or delay one. */
+import { concat } from './bytes.ts'
 import type { Usage } from './job.ts'
 import { errorText } from './refusal.ts'
 import type { Flavour } from './routes.ts'
@@ -141,28 +142,17 @@ const lineCutter = (read: (line: string) => void) => {
   }
 }
 
-/** Joins pieces into one array. */
-export const concat = (pieces: readonly Uint8Array[]): Uint8Array => {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.length
-  }
-  return all
-}
-
 /** Whether an answer of this content type is passed on piece by piece. */
 export const isStream = (contentType: string): boolean =>
   contentType.startsWith('application/x-ndjson') || contentType.startsWith('text/event-stream')
 
-/** A watch for a streamed answer. Transcriptions call themselves NDJSON on /v1 and have no final chunk: any line will do. */
-export const createStreamWatch = (flavour: Flavour, contentType: string): StreamWatch => {
+/** A watch for a streamed answer. A compressed one (a proxy's doing) is not looked into. Transcriptions call themselves NDJSON on /v1 and have no final chunk: any line will do. */
+export const createStreamWatch = (flavour: Flavour, contentType: string, encoded = false): StreamWatch => {
   const seen: Mutable = {
     state: { kind: 'open' },
     usage: { promptTokens: null, completionTokens: null, totalDurationMs: null },
   }
-  const opaque = flavour !== 'native' && contentType.startsWith('application/x-ndjson')
+  const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
   const read = opaque ? readOpaque : readers[flavour]
   const cutter = lineCutter((line) => read(line, seen))
   return {

@@ -1,6 +1,7 @@
 /** Small questions to the target that foreman asks for itself, each bounded in time; the answer or why there is none. */
+
+import { concat } from '../domain/bytes.ts'
 import { errorText } from '../domain/refusal.ts'
-import { concat } from '../domain/stream-watch.ts'
 import { PROBE_TIMEOUT_MS } from './liveness.ts'
 import type { ReplyBody, SendTarget } from './ports.ts'
 
@@ -44,7 +45,11 @@ export const askTarget = async (
     headers: body === undefined ? [] : ([['Content-Type', 'application/json']] as const),
     body: body === undefined ? null : new TextEncoder().encode(body),
   }
-  const reply = await target.send(request, { reuse: false, wholeTimeoutMs, connectTimeoutMs: PROBE_TIMEOUT_MS })
+  const reply = await target.send(request, {
+    reuse: false,
+    wholeTimeoutMs,
+    connectTimeoutMs: Math.min(wholeTimeoutMs, PROBE_TIMEOUT_MS),
+  })
   if (reply.kind === 'aborted') return failed('the question was given up')
   if (reply.kind !== 'answered') return failed(reply.message)
   const whole = await wholeBody(reply.body)

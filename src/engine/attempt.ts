@@ -1,9 +1,11 @@
 /** One attempt's talk with the target: load, then work; how it ends is a value, and only the first cause of an end counts. */
+
+import { concat } from '../domain/bytes.ts'
 import { type Call, loadBody } from '../domain/call.ts'
 import { failure, failureFromCode } from '../domain/failure.ts'
 import { type Answer, failureFromText, isRequestFault, type Outcome, outcomeOfRefusal } from '../domain/outcome.ts'
 import { errorBody, errorText } from '../domain/refusal.ts'
-import { concat, createStreamWatch, isStream, readWholeAnswer } from '../domain/stream-watch.ts'
+import { createStreamWatch, isStream, readWholeAnswer } from '../domain/stream-watch.ts'
 import type { Caller } from './caller.ts'
 import type { Loaded } from './loader.ts'
 import type { Reply, ReplyBody, SendTarget } from './ports.ts'
@@ -136,7 +138,8 @@ const passWhole = async (reply: Answered, { caller, stopper, saw }: WorkDeps): P
 /** Passes a stream on chunk by chunk; nothing is held back, so the first token goes out before the last is made. */
 const passStream = async (reply: Answered, { caller, stopper, saw }: WorkDeps): Promise<Outcome> => {
   const { flavour } = caller.call.route
-  const watch = createStreamWatch(flavour, headerOf(reply.headers, 'content-type'))
+  const encoded = headerOf(reply.headers, 'content-encoding') !== ''
+  const watch = createStreamWatch(flavour, headerOf(reply.headers, 'content-type'), encoded)
   const { complete } = reply.body
   if (complete !== null) {
     watch.push(complete)
@@ -164,11 +167,23 @@ const passStream = async (reply: Answered, { caller, stopper, saw }: WorkDeps): 
   return { kind: 'done', usage: watch.usage() }
 }
 
+/** A request that HTTP cannot carry says nothing about the target: it is the caller's to mend. */
+const unsendable = ({ call }: Caller, message: string): Outcome => ({
+  kind: 'refused',
+  answer: {
+    status: 400,
+    headers: [['Content-Type', 'application/json; charset=utf-8']],
+    body: new TextEncoder().encode(errorBody(call.route.flavour, 400, message)),
+  },
+  message,
+})
+
 /** Sends the request itself and passes the answer on. */
 export const work = async (deps: WorkDeps): Promise<Outcome> => {
   const { target, caller, stopper } = deps
   const { path, headers, body } = caller
   const reply = await target.send({ method: 'POST', path, headers, body }, { signal: stopper.signal, reuse: true })
+  if (reply.kind === 'unreached' && reply.code === 'unsendable') return unsendable(caller, reply.message)
   if (reply.kind !== 'answered') return unanswered(reply, stopper.why)
   deps.saw()
   const streams = reply.status < 300 && isStream(headerOf(reply.headers, 'content-type'))

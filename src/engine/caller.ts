@@ -23,7 +23,7 @@ export interface Caller {
   readonly left: AbortSignal
   /** True once a byte has gone out: from then on nothing can be tried again. */
   readonly committed: boolean
-  /** Wall milliseconds until which the caller waits for a busy target, counted from the first such outcome; null = for ever. */
+  /** Wall milliseconds until which the caller bears a busy or unreachable target, counted from the first such outcome; null = for ever. */
   patienceUntil(now: number, outcome: Outcome): number | null
   /** `queueMs` is how long the job waited before its work began. */
   working(queueMs: number): void

@@ -1,8 +1,8 @@
 /** The caller of an async job: nobody waits, so it collects the answer and keeps it as the artifact `completion`. */
 import { assembleNative } from '../domain/assemble.ts'
+import { concat } from '../domain/bytes.ts'
 import { readCall } from '../domain/call.ts'
 import { matchRoute } from '../domain/routes.ts'
-import { concat } from '../domain/stream-watch.ts'
 import type { Caller, CallerArtifact } from './caller.ts'
 
 const JSON_TYPE = 'application/json'

@@ -1,7 +1,7 @@
 /** The engine: worker, intake, poller, janitor and embedder around one target and one queue, started and stopped as one. */
 import type { Clock, Random } from '../domain/clock.ts'
 import type { Emit } from '../domain/engine-event.ts'
-import { createPaces, type Paces } from '../domain/eta.ts'
+import type { Paces } from '../domain/eta.ts'
 import type { ActiveJob } from '../domain/job.ts'
 import type { KeepAlivePolicy } from '../domain/keep-alive.ts'
 import { askTarget } from './ask.ts'
@@ -12,6 +12,7 @@ import { createEmbedder } from './embedder.ts'
 import { createIntake, type Intake } from './intake.ts'
 import { createJanitor, type JanitorDeps } from './janitor.ts'
 import { createJobs, type Jobs, type JobsDeps } from './jobs.ts'
+import { createPaceWatch, type PaceWatch } from './pace-watch.ts'
 import { createPoller, type Poller } from './poller.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
 import { createTargetState, type TargetState } from './target-state.ts'
@@ -40,7 +41,7 @@ export interface EngineDeps {
   readonly sweep: JanitorDeps['sweep']
   readonly board: Board
   readonly newId: () => string
-  readonly webhookFault: JobsDeps['webhookFault']
+  readonly checkWebhook: JobsDeps['checkWebhook']
   readonly stateOf: JobsDeps['stateOf']
   readonly target: SendTarget
   readonly clock: Clock
@@ -54,13 +55,12 @@ export interface Engine {
   readonly intake: Intake
   readonly jobs: Jobs
   readonly paces: Paces
-  /** Monotonic milliseconds at which the running job's work began, with its key. */
-  running(): { readonly key: string; readonly elapsedMs: number } | null
+  readonly running: PaceWatch['running']
   readonly poller: Poller
   readonly callers: Callers
   /** True when the target answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
-  /** Wall milliseconds of the last tick of the event loop's own timer. */
+  /** Monotonic milliseconds of the last tick of the engine's own timer. */
   lastTickAt(): number
   recover(): void
   start(): void
@@ -72,31 +72,12 @@ const TICK_MS = 1_000
 /** Puts the loops together; nothing runs before `start`. */
 export const createEngine = (deps: EngineDeps): Engine => {
   const { config, queue, target, clock, random, board } = deps
-  const paces = createPaces()
-  let phase: { jobId: string; key: string; since: number; loading: boolean } | null = null
-  /** Keeps how long loads and jobs of each key took lately. */
-  const observe: Emit = (e) => {
-    const now = clock.monotonicMs()
-    if (e.event === 'job_loading') phase = { jobId: e.jobId, key: e.residencyKey, since: now, loading: true }
-    else if (e.event === 'job_working') {
-      if (phase?.jobId === e.jobId && phase.loading) paces.loadTook(e.residencyKey, now - phase.since)
-      phase = { jobId: e.jobId, key: e.residencyKey, since: now, loading: false }
-    } else if (
-      e.event === 'job_done' ||
-      e.event === 'job_failed' ||
-      e.event === 'job_cancelled' ||
-      e.event === 'job_requeued'
-    ) {
-      if (phase?.jobId !== e.jobId) return
-      if (e.event === 'job_done' && !phase.loading) paces.jobTook(e.residencyKey, now - phase.since)
-      phase = null
-    }
-  }
+  const pace = createPaceWatch(clock)
   const emit: Emit = (event) => {
-    observe(event)
+    pace.observe(event)
     deps.emit(event)
   }
-  let tickedAt = clock.now()
+  let tickedAt = clock.monotonicMs()
   let cancelTick = () => {}
   const state = createTargetState(emit)
   const callers = createCallers()
@@ -157,7 +138,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     newId: deps.newId,
     maxAttempts: config.maxAttempts,
     keepAlive: config.keepAlive,
-    webhookFault: deps.webhookFault,
+    checkWebhook: deps.checkWebhook,
     stateOf: deps.stateOf,
   })
   const janitor = createJanitor({ sweep: deps.sweep, clock, emit, jobTtlMs: config.jobTtlMs, isBusy })
@@ -166,7 +147,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     else if (callers.size > 0) poller.hurry()
   })
   const tick = () => {
-    tickedAt = clock.now()
+    tickedAt = clock.monotonicMs()
     cancelTick = clock.after(TICK_MS, tick)
   }
 
@@ -175,8 +156,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
     state,
     intake,
     jobs,
-    paces,
-    running: () => (phase === null ? null : { key: phase.key, elapsedMs: clock.monotonicMs() - phase.since }),
+    paces: pace.paces,
+    running: pace.running,
     poller,
     callers,
     probe,

@@ -36,6 +36,9 @@ const fieldsOf = (jobId: string, { call }: Caller) => ({
   residencyKey: call.residencyKey,
 })
 
+// A job between queue and worker can neither be withdrawn nor interrupted: one turn of the loop, or as long as the disk is full.
+const RECHECK_MS = 100
+
 /** The intake of one engine. */
 export const createIntake = (deps: IntakeDeps): Intake => {
   const { queue, callers, worker, state, clock, emit } = deps
@@ -70,8 +73,9 @@ export const createIntake = (deps: IntakeDeps): Intake => {
 
   const expire = async (jobId: string, caller: Caller) => {
     if (worker.interrupt(jobId, { kind: 'expired' })) return
-    // It may have been claimed, or put back, while the withdrawal was on its way.
-    if (!(await dismiss(jobId, caller, failure('deadline')))) worker.interrupt(jobId, { kind: 'expired' })
+    if (await dismiss(jobId, caller, failure('deadline'))) return
+    // It is on its way between the queue and the worker: look again until one of them has it.
+    if (callers.get(jobId) === caller) caller.onFinished(clock.after(RECHECK_MS, () => void expire(jobId, caller)))
   }
 
   /** Callers come in order and share one bound, so the first that is still within it ends the search. */
@@ -89,6 +93,8 @@ export const createIntake = (deps: IntakeDeps): Intake => {
       }
       void dismiss(jobId, caller, failure('unreachable'))
     }
+    // One that is on the worker at this very moment may come back to wait, and others may be on their way in.
+    if (callers.size > 0) cancelPatience = clock.after(RECHECK_MS, losePatience)
   }
 
   const watchPatience = (reachable: boolean) => {
@@ -131,7 +137,7 @@ export const createIntake = (deps: IntakeDeps): Intake => {
       if (caller.left.aborted) void leave(jobId, caller)
       else caller.left.addEventListener('abort', () => void leave(jobId, caller), { once: true })
       if (deadlineMs !== null) caller.onFinished(clock.after(deadlineMs, () => void expire(jobId, caller)))
-      if (unreachableSince !== null && callers.size === 1) losePatience()
+      if (unreachableSince !== null) losePatience()
       return { kind: 'admitted' }
     },
     async close() {

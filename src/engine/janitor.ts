@@ -49,7 +49,8 @@ export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorD
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'janitor', error })
       }
-      await nudge.wait(IDLE_MS)
+      // A stop in the middle of a round has already used up its nudge.
+      if (running) await nudge.wait(IDLE_MS)
     }
   }
 

@@ -12,6 +12,10 @@ import type { EngineQueue } from './ports.ts'
 import type { TargetState } from './target-state.ts'
 import type { Worker } from './worker.ts'
 
+export type WebhookCheck =
+  | { readonly kind: 'ok'; readonly url: string }
+  | { readonly kind: 'refused'; readonly message: string }
+
 export interface JobsDeps {
   readonly queue: EngineQueue
   readonly worker: Pick<Worker, 'nudge' | 'interrupt'>
@@ -23,8 +27,8 @@ export interface JobsDeps {
   readonly newId: () => string
   readonly maxAttempts: number
   readonly keepAlive: KeepAlivePolicy
-  /** Why this webhook URL may not be called, or null. */
-  readonly webhookFault: (url: string) => string | null
+  /** The webhook URL in the spelling that is stored, or why it may not be called. */
+  readonly checkWebhook: (url: string) => Promise<WebhookCheck>
   /** The stored state of a job, or null when there is none. */
   readonly stateOf: (jobId: string) => JobState | null
 }
@@ -67,17 +71,21 @@ export const createJobs = (deps: JobsDeps): Jobs => {
   const isInstalled = ({ call }: JobRequest): boolean =>
     call.cloud || state.view.inventory.size === 0 || state.view.inventory.has(call.canonicalModel)
 
-  const faultOf = async (request: JobRequest): Promise<SubmitOutcome | null> => {
-    const { webhookUrl, call } = request
-    const fault = webhookUrl === null ? null : deps.webhookFault(webhookUrl)
-    if (fault !== null) return problem('webhook-refused', fault)
+  const missing = async (request: JobRequest): Promise<SubmitOutcome | null> => {
     if (isInstalled(request)) return null
     if (state.view.reachable) await deps.poller.poll()
     if (isInstalled(request)) return null
     return problem(
       'model-not-installed',
-      `model "${call.model}" is not installed on the target: pull it first, or check the name`,
+      `model "${request.call.model}" is not installed on the target: pull it first, or check the name`,
     )
+  }
+
+  const check = async (request: JobRequest): Promise<SubmitOutcome | { kind: 'ok'; request: JobRequest }> => {
+    const { webhookUrl } = request
+    const webhook = webhookUrl === null ? null : await deps.checkWebhook(webhookUrl)
+    if (webhook?.kind === 'refused') return problem('webhook-refused', webhook.message)
+    return (await missing(request)) ?? { kind: 'ok', request: { ...request, webhookUrl: webhook?.url ?? null } }
   }
 
   const put = async (request: JobRequest, { idempotency }: Submission): Promise<SubmitOutcome> => {
@@ -125,7 +133,10 @@ export const createJobs = (deps: JobsDeps): Jobs => {
         const now = deps.stateOf(jobId)
         if (now === null || isFinal(now)) finish()
       }
-      const unlisten = board.listen(jobId, (news) => news.kind === 'changed' && look())
+      const unlisten = board.listen(jobId, ({ kind }) => {
+        if (kind === 'changed') look()
+        if (kind === 'closed') finish()
+      })
       const cancelTimer = clock.after(waitMs, finish)
       signal.addEventListener('abort', finish, { once: true })
       look()
@@ -147,10 +158,10 @@ export const createJobs = (deps: JobsDeps): Jobs => {
       if (closed) return problem('draining', 'foreman is stopping: come back when it is up again')
       const read = readJobRequest(submission.body)
       if (read.kind === 'problem') return read
-      const fault = await faultOf(read.request)
-      if (fault !== null) return fault
+      const checked = await check(read.request)
+      if (checked.kind !== 'ok') return checked
       try {
-        return await put(read.request, submission)
+        return await put(checked.request, submission)
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'jobs', error })
         return problem('disk-full', 'the job could not be written and was not accepted: come back later')

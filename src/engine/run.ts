@@ -40,10 +40,14 @@ const fieldsOf = ({ id, kind, model, residencyKey, attempt }: ActiveJob) => ({
   attempt,
 })
 
+/** The JSON literal that the policy puts on this call's model, if any. */
+const policyOf = ({ keepAlive }: RunDeps, { call }: Caller): string | null =>
+  keepAliveFor(keepAlive, call.canonicalModel)?.json ?? null
+
 const loadModel = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Outcome | null> => {
   const { queue, target, state, loader } = deps
   const { job, stopper } = slot
-  const policy = keepAliveFor(deps.keepAlive, caller.call.canonicalModel)?.json ?? null
+  const policy = policyOf(deps, caller)
   // Whatever was loaded may be on its way out from here on.
   state.setResident(null)
   const loading = loader.ensure(job.residencyKey, (signal) => load(target, caller.call, signal, policy))
@@ -68,8 +72,10 @@ const startWork = async (deps: RunDeps, slot: Slot): Promise<boolean> => {
 }
 
 /** What the end of the work says about what is loaded now. */
-const noteResidency = ({ state }: RunDeps, caller: Caller, outcome: Outcome) => {
-  if (outcome.kind === 'done' && isZeroKeepAlive(caller.call.keepAlive)) state.forget(caller.call.canonicalModel)
+const noteResidency = (deps: RunDeps, caller: Caller, outcome: Outcome) => {
+  const { state } = deps
+  const keepAlive = caller.call.keepAlive ?? JSON.parse(policyOf(deps, caller) ?? 'null')
+  if (outcome.kind === 'done' && isZeroKeepAlive(keepAlive)) state.forget(caller.call.canonicalModel)
   // A runner that crashed is gone, and one that ran out of memory took all others with it.
   if (outcome.kind === 'broken') state.setResident(null)
 }

@@ -126,8 +126,24 @@ export const createWorker = (given: WorkerDeps): Worker => {
 
   /** Runs one job and tells its caller; what is left to do is the settle. */
   const runOne = async (job: ActiveJob): Promise<() => Promise<void>> => {
-    const caller = deps.callerOf(job)
-    if (caller === undefined) return () => acknowledge(job, { to: 'cancelled' })
+    let caller: Caller | undefined
+    try {
+      caller = deps.callerOf(job)
+      if (caller !== undefined) return await serve(job, caller)
+      announce(job, { to: 'cancelled' }, { kind: 'left' })
+      return () => acknowledge(job, { to: 'cancelled' })
+    } catch (error) {
+      // Whatever was wrong with this one, the worker must be free for the next.
+      emit({ event: 'loop_failed', loop: 'worker', error })
+      const verdict: Verdict = { to: 'failed', failure: failure('internal'), answer: null, told: false }
+      announce(job, verdict, { kind: 'left' })
+      caller?.fail(verdict.failure, null, false)
+      deps.release(job.id)
+      return () => acknowledge(job, verdict)
+    }
+  }
+
+  const serve = async (job: ActiveJob, caller: Caller): Promise<() => Promise<void>> => {
     const ran = await run({ job, stopper: createStopper(), phase: job.state }, caller)
     const { outcome } = ran
     const verdict = verdictOf(job, caller, outcome)

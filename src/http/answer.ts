@@ -38,10 +38,11 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
   const cleanups: (() => void)[] = []
   let finished = false
   let queueMs = 0
-  let busySince: number | null = null
+  let impatientAtMs: number | null = null
   let stream: ReadableStreamDefaultController<Uint8Array> | null = null
   let drained: (() => void) | null = null
   let lastByte = NEWLINE
+  let encoded = false
   let resolveAnswer: (response: Response) => void = () => undefined
   const answered = new Promise<Response>((resolve) => {
     resolveAnswer = resolve
@@ -71,9 +72,11 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
     ...own(),
   ]
   const respond = (answer: Answer) => {
-    finish()
     const body = isBodiless(answer.status) ? null : answer.body
-    resolveAnswer(new Response(body, { status: answer.status, headers: merged(answer.headers) }))
+    // Built first: an answer that cannot be given must leave the caller free for another one.
+    const response = new Response(body, { status: answer.status, headers: merged(answer.headers) })
+    finish()
+    resolveAnswer(response)
   }
   const open = (): ReadableStream<Uint8Array> =>
     new ReadableStream<Uint8Array>(
@@ -102,14 +105,17 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
       return stream !== null
     },
     patienceUntil(now, outcome) {
-      if (outcome.kind === 'busy') busySince ??= now
-      return busySince === null ? null : busySince + unreachableDeadlineMs
+      // Its own clock: a target that comes and goes cannot hold a caller for ever.
+      if (outcome.kind === 'busy' || outcome.kind === 'unreached')
+        impatientAtMs ??= clock.monotonicMs() + unreachableDeadlineMs
+      return impatientAtMs === null ? null : now + (impatientAtMs - clock.monotonicMs())
     },
     working(waitedMs) {
       queueMs = waitedMs
     },
     begin(status, headers) {
       if (finished) return
+      encoded = headers.some(([name]) => name.toLowerCase() === 'content-encoding')
       const body = open()
       resolveAnswer(new Response(body, { status, headers: merged(headers) }))
     },
@@ -126,9 +132,9 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
       })
     },
     end() {
-      if (finished) return
+      if (finished || stream === null) return
       finish()
-      stream?.close()
+      stream.close()
     },
     answer: respond,
     fail(failure: Failure, answer: Answer | null, told: boolean) {
@@ -136,6 +142,8 @@ export const createSyncCaller = (options: SyncCallerOptions): SyncCaller => {
       if (stream !== null) {
         finish()
         const { flavour } = call.route
+        // Words inside compressed bytes would be garbage: the connection is cut instead, which every client sees.
+        if (encoded) return stream.error(new Error(failure.message))
         if (!told) stream.enqueue(streamErrorBytes(flavour, ollamaMessage(failure), lastByte === NEWLINE))
         stream.close()
         return

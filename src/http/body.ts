@@ -1,7 +1,7 @@
 /** Reads request bodies within bounds: each one, and all waiting ones together. */
 import { constants, zstdDecompressSync } from 'node:zlib'
+import { concat } from '../domain/bytes.ts'
 import { type Failure, failure } from '../domain/failure.ts'
-import { concat } from '../domain/stream-watch.ts'
 
 export type BodyOutcome =
   | {
@@ -28,7 +28,10 @@ const contentLength = (request: Request): number | null => {
   return text === null ? null : Number(text)
 }
 
-const readCounted = async (stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array | null> => {
+const readCounted = async (
+  stream: ReadableStream<Uint8Array>,
+  admits: (totalBytes: number) => boolean,
+): Promise<Uint8Array | null> => {
   const reader = stream.getReader()
   const pieces: Uint8Array[] = []
   let total = 0
@@ -36,7 +39,7 @@ const readCounted = async (stream: ReadableStream<Uint8Array>, maxBytes: number)
     const { done, value } = await reader.read()
     if (done) return concat(pieces)
     total += value.byteLength
-    if (total > maxBytes) {
+    if (!admits(total)) {
       await reader.cancel().catch(() => undefined)
       return null
     }
@@ -47,9 +50,13 @@ const readCounted = async (stream: ReadableStream<Uint8Array>, maxBytes: number)
 /** A reader that shares one account of held bytes. */
 export const createBodyReader = (maxBodyBytes: number): BodyReader => {
   let heldBytes = 0
-  const readBytes = async (request: Request, length: number | null): Promise<Uint8Array | null> => {
+  const readBytes = async (
+    request: Request,
+    length: number | null,
+    admits: (totalBytes: number) => boolean,
+  ): Promise<Uint8Array | null> => {
     if (length !== null) return new Uint8Array(await request.arrayBuffer())
-    return request.body === null ? new Uint8Array(0) : readCounted(request.body, maxBodyBytes)
+    return request.body === null ? new Uint8Array(0) : readCounted(request.body, admits)
   }
   return {
     get heldBytes() {
@@ -67,9 +74,17 @@ export const createBodyReader = (maxBodyBytes: number): BodyReader => {
       }
       heldBytes += held
       try {
-        const bytes = await readBytes(request, length)
-        hold(bytes?.length ?? 0)
-        if (bytes === null) return { kind: 'failed', failure: failure('body_too_large') }
+        const admits = (totalBytes: number) => {
+          hold(totalBytes)
+          return totalBytes <= maxBodyBytes && heldBytes <= HELD_BODIES_MAX_BYTES
+        }
+        const bytes = await readBytes(request, length, admits)
+        if (bytes === null) {
+          const reason = held > maxBodyBytes ? 'body_too_large' : 'queue_full'
+          hold(0)
+          return { kind: 'failed', failure: failure(reason) }
+        }
+        hold(bytes.length)
         return { kind: 'body', bytes, release: () => hold(0) }
       } catch (error) {
         hold(0)

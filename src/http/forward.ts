@@ -6,7 +6,7 @@ import type { Flavour } from '../domain/routes.ts'
 import { createLiveness } from '../engine/liveness.ts'
 import type { Reply, TargetClient, TargetRequest } from '../target/client.ts'
 import { requestHeaders } from '../target/headers.ts'
-import { refuse } from './refuse.ts'
+import { refusal, refuse } from './refuse.ts'
 import { pathAndQuery } from './request-path.ts'
 
 export interface ForwardDeps {
@@ -26,7 +26,9 @@ export interface ForwardOptions {
   /** Bear an unreachable target until the deadline instead of saying so at once. */
   readonly patient: boolean
   /** Called with the status once the whole answer has gone by. */
-  readonly onEnd?: (status: number) => void
+  readonly onEnd: (status: number) => void
+  /** What to say when the target says nothing; null = the failure itself. */
+  readonly instead?: () => Response | null
 }
 
 export type Forward = (request: Request, options: ForwardOptions) => Promise<Response>
@@ -77,7 +79,8 @@ export const createForward = (deps: ForwardDeps): Forward => {
     for (let tries = 1; ; tries++) {
       const reply = await target.send(request, { signal, reuse })
       const stale = reply.kind === 'broken' && reply.reused && options.repeatable
-      const asleep = reply.kind === 'unreached' && options.patient && options.repeatable
+      const asleep =
+        reply.kind === 'unreached' && reply.code !== 'unsendable' && options.patient && options.body !== 'stream'
       if (!stale && !asleep) return reply
       // The next try gets a socket of its own.
       reuse = false
@@ -100,12 +103,12 @@ export const createForward = (deps: ForwardDeps): Forward => {
     if (isBodiless(request.method, reply.status) || reply.body.complete !== null) {
       stop()
       const whole = reply.body.complete
-      options.onEnd?.(reply.status)
+      options.onEnd(reply.status)
       return new Response(isBodiless(request.method, reply.status) ? null : whole, init)
     }
     const done = (ok: boolean) => {
       stop()
-      if (ok) options.onEnd?.(reply.status)
+      if (ok) options.onEnd(reply.status)
     }
     return new Response(passBody(reply, done, saw), init)
   }
@@ -128,8 +131,11 @@ export const createForward = (deps: ForwardDeps): Forward => {
     const reply = await sendPatiently(outgoing(request, options), options, abort.signal)
     if (reply.kind === 'answered') return respond(request, reply, options, stop, saw)
     stop()
-    if (reply.kind === 'aborted')
-      return lost ? refuse(options.flavour, failure('target_lost')) : new Response(null, { status: 499 })
+    if (reply.kind === 'aborted' && !lost) return new Response(null, { status: 499 })
+    const instead = options.instead?.() ?? null
+    if (instead !== null) return instead
+    if (reply.kind === 'aborted') return refuse(options.flavour, failure('target_lost'))
+    if (reply.kind === 'unreached' && reply.code === 'unsendable') return refusal(options.flavour, 400, reply.message)
     if (reply.kind === 'unreached') return refuse(options.flavour, failure('unreachable', reply.message))
     return refuse(options.flavour, failureFromCode(reply.code, reply.message))
   }

@@ -9,7 +9,7 @@ export interface HealthDeps {
   /** Says which foreman this is, so that one can recognise itself. */
   readonly instance: string
   readonly targetUrl: string
-  /** Wall milliseconds of the oldest loop's last tick. */
+  /** Monotonic milliseconds of the engine's last tick: a wall clock that is set must not look like a stuck loop. */
   readonly lastTickAt: () => number
   readonly isDraining: () => boolean
   /** Whether the database takes writes. */
@@ -58,7 +58,7 @@ export const healthRoutes = (deps: HealthDeps) => {
     .get(
       '/livez',
       ({ set }) => {
-        const stuck = clock.now() - deps.lastTickAt() > STUCK_MS
+        const stuck = clock.monotonicMs() - deps.lastTickAt() > STUCK_MS
         if (!stuck) return { status: 'ok', instance }
         set.status = 503
         return { status: 'stuck', instance, reason: `no loop ticked for ${STUCK_MS / 1000} s` }

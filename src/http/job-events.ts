@@ -42,14 +42,17 @@ export const jobEvents = (job: StoredJob, after: number, deps: JobEventsDeps): R
     const send = (text: string) => controller.enqueue(encoder.encode(text))
     const isSlow = () => (controller.desiredSize ?? 0) <= 0
 
+    const tellDropped = () => {
+      if (dropped > 0) send(`: ${dropped} chunks were dropped because the reader is slow\n\n`)
+      dropped = 0
+    }
     const passLines = (lines: readonly string[]) => {
       if (lines.length === 0) return
       if (isSlow()) {
         dropped += lines.length
         return
       }
-      if (dropped > 0) send(`: ${dropped} chunks were dropped because the reader is slow\n\n`)
-      dropped = 0
+      tellDropped()
       send(lines.map(chunkFrame).join(''))
     }
     const finish = () => {
@@ -62,6 +65,7 @@ export const jobEvents = (job: StoredJob, after: number, deps: JobEventsDeps): R
         seen = transition.sequence
         // Another attempt starts its answer afresh.
         if (isLive) passLines(cutter.end())
+        tellDropped()
         send(transitionFrame(transition))
         if (isFinal(transition.state)) return finish()
       }
@@ -73,7 +77,8 @@ export const jobEvents = (job: StoredJob, after: number, deps: JobEventsDeps): R
     const hear = (news: JobNews) => {
       try {
         if (news.kind === 'chunk') passLines(cutter.cut(news.bytes))
-        else catchUp()
+        else if (news.kind === 'changed') catchUp()
+        else finish()
       } catch (error) {
         // The news comes from the worker: what fails here is this reader's loss alone.
         end()

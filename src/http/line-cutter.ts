@@ -1,5 +1,5 @@
 /** Cuts a byte stream that may be joined in the middle into whole lines of JSON; it must never pass on half of one. */
-import { concat } from '../domain/stream-watch.ts'
+import { concat } from '../domain/bytes.ts'
 
 export interface LineCutter {
   /** The lines that these bytes complete. */

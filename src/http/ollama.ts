@@ -25,13 +25,21 @@ export interface OllamaDeps {
   readonly newId: () => string
   readonly keepAlive: KeepAlivePolicy
   readonly readOnly: boolean
+  readonly isDraining: () => boolean
   readonly unreachableDeadlineMs: number
   /** 0 = none. */
   readonly syncDeadlineMs: number
 }
 
-/** `bodyRead` is called once the body is in hand, so that the server stops timing the connection. */
-export type OllamaHandler = (route: Route, request: Request, bodyRead: () => void) => Promise<Response>
+/** The server's timer on the request's connection. */
+export interface ConnectionTimer {
+  /** The body is in hand: waiting takes as long as it takes. */
+  untimed(): void
+  /** The answer is over: the connection may idle out again. */
+  timed(): void
+}
+
+export type OllamaHandler = (route: Route, request: Request, timer: ConnectionTimer) => Promise<Response>
 
 const refuseAs = (route: Route, { status, message }: Refusal) => refusal(route.flavour, status, message)
 
@@ -49,7 +57,7 @@ export const createOllamaHandler = (deps: OllamaDeps): OllamaHandler => {
     return isInstalled(call) ? null : unknownModel(call.route, call.model)
   }
 
-  const queue = async (request: Request, call: Call, bytes: Uint8Array) => {
+  const queue = async (request: Request, call: Call, bytes: Uint8Array, timer: ConnectionTimer) => {
     const policy = call.keepAlive === undefined ? keepAliveFor(deps.keepAlive, call.canonicalModel) : null
     const jobId = deps.newId()
     const caller = createSyncCaller({
@@ -62,6 +70,7 @@ export const createOllamaHandler = (deps: OllamaDeps): OllamaHandler => {
       clock,
       unreachableDeadlineMs: deps.unreachableDeadlineMs,
     })
+    caller.onFinished(timer.timed)
     const deadlineMs = preferredWaitMs(request.headers.get('prefer')) ?? (deps.syncDeadlineMs || null)
     const admitted = await intake.admit(jobId, caller, deadlineMs)
     if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
@@ -69,60 +78,79 @@ export const createOllamaHandler = (deps: OllamaDeps): OllamaHandler => {
     return caller.answered
   }
 
-  const bypass = (route: Route, request: Request, bytes: Uint8Array, onEnd?: (status: number) => void) =>
-    forward(request, { flavour: route.flavour, body: bytes, repeatable: true, patient: true, ...(onEnd && { onEnd }) })
+  /** `repeatable`: running twice costs nothing but time. */
+  const bypass = (
+    route: Route,
+    request: Request,
+    body: Uint8Array,
+    repeatable: boolean,
+    onEnd: (status: number) => void,
+  ) => forward(request, { flavour: route.flavour, body, repeatable, patient: true, onEnd })
 
-  const handleQueued = async (route: Route, request: Request, bytes: Uint8Array) => {
+  const handleQueued = async (route: Route, request: Request, bytes: Uint8Array, timer: ConnectionTimer) => {
     const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
     if (peeked === null) return refusal(route.flavour, 400, 'the request body is not valid zstd')
     const read = readCall(route, peeked, request.headers.get('content-type') ?? '')
     if (read.kind === 'refused') return refuseAs(route, read)
     const { call } = read
-    if (call.cloud || state.view.inventory.get(call.canonicalModel)?.remote) return bypass(route, request, bytes)
+    // A cloud generation may cost money: it is never sent twice.
+    if (call.cloud || state.view.inventory.get(call.canonicalModel)?.remote)
+      return bypass(route, request, bytes, false, timer.timed)
     const fault = await missing(call)
     if (fault !== null) return refuseAs(route, fault)
-    if (call.unloads) return bypass(route, request, bytes, () => state.forget(call.canonicalModel))
+    if (call.unloads) {
+      const forget = () => {
+        timer.timed()
+        state.forget(call.canonicalModel)
+      }
+      return bypass(route, request, bytes, true, forget)
+    }
     // A body in an encoding that Ollama decodes itself is passed as it is: /v1 takes no keep_alive anyway.
-    return queue(request, call, bytes)
+    return queue(request, call, bytes, timer)
   }
 
-  const offlineTags = (route: Route): Response | null => {
-    const { reachable, tagsBody } = state.view
-    if (route.path !== '/api/tags' || reachable || tagsBody === null) return null
+  const lastTags = (route: Route): Response | null => {
+    const { tagsBody } = state.view
+    if (route.path !== '/api/tags' || tagsBody === null) return null
     return new Response(tagsBody.slice(), { headers: { 'Content-Type': 'application/json; charset=utf-8' } })
   }
 
-  const handleControl = async (route: Route, request: Request, body: Uint8Array | null | 'stream') => {
-    const cached = offlineTags(route)
+  const handleControl = async (
+    route: Route,
+    request: Request,
+    body: Uint8Array | null | 'stream',
+    timer: ConnectionTimer,
+  ) => {
+    const cached = state.view.reachable ? null : lastTags(route)
     if (cached !== null) return cached
     const repeatable = request.method === 'GET' || request.method === 'HEAD'
-    // What is installed may have changed: look at once.
-    const onEnd = (status: number) => void (status < 300 && poller.poll())
-    const response = await forward(request, {
-      flavour: route.flavour,
-      body,
-      repeatable,
-      patient: false,
-      ...(route.writes && { onEnd }),
-    })
-    return response.status === 503 ? (offlineTags(route) ?? response) : response
+    const onEnd = (status: number) => {
+      timer.timed()
+      // What is installed may have changed: look at once.
+      if (route.writes && status < 300) void poller.poll()
+    }
+    // It may have fallen asleep since the last poll.
+    const instead = () => lastTags(route)
+    return forward(request, { flavour: route.flavour, body, repeatable, patient: false, onEnd, instead })
   }
 
-  return async (route, request, bodyRead) => {
+  return async (route, request, timer) => {
     if (route.writes && deps.readOnly) return refuse(route.flavour, failure('read_only'))
-    if (route.largeBody) {
-      bodyRead()
-      return handleControl(route, request, 'stream')
+    if (deps.isDraining() && (route.writes || route.class !== 'control'))
+      return refuse(route.flavour, failure('draining'))
+    if (route.largeBody || (request.body === null && route.class === 'control')) {
+      timer.untimed()
+      return handleControl(route, request, route.largeBody ? 'stream' : null, timer)
     }
-    if (request.body === null && route.class === 'control') return handleControl(route, request, null)
     const read = await bodies.read(request)
-    bodyRead()
+    timer.untimed()
     if (read.kind === 'left') return new Response(null, { status: 499 })
     if (read.kind === 'failed') return refuse(route.flavour, read.failure)
     const { bytes, release } = read
     try {
-      if (route.class === 'queued') return await handleQueued(route, request, bytes)
-      return await (route.class === 'bypass' ? bypass(route, request, bytes) : handleControl(route, request, bytes))
+      if (route.class === 'queued') return await handleQueued(route, request, bytes, timer)
+      if (route.class === 'bypass') return await bypass(route, request, bytes, true, timer.timed)
+      return await handleControl(route, request, bytes, timer)
     } finally {
       // With the first byte of the answer the request has been sent for good.
       release()

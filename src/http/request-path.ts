@@ -13,3 +13,13 @@ export const pathOf = (request: Request): string => {
   const query = full.indexOf('?')
   return query < 0 ? full : full.slice(0, query)
 }
+
+/** The path with percent-encoding undone; as it is when the encoding is broken. */
+export const decodedPath = (path: string): string => {
+  try {
+    return decodeURIComponent(path)
+  } catch (error) {
+    if (error instanceof URIError) return path
+    throw error
+  }
+}

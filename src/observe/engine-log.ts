@@ -45,6 +45,12 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
       return ['info', { model: e.model }]
     case 'embedder_failed':
       return ['warn', { model: e.model, message: e.message }]
+    case 'webhook_accepted':
+      return ['debug', { job_id: e.jobId, host: e.host, tries: e.tries, status: e.status, elapsed_ms: e.elapsedMs }]
+    case 'webhook_retried':
+      return ['info', { job_id: e.jobId, host: e.host, tries: e.tries, reason: e.reason, retry_in_ms: e.retryInMs }]
+    case 'webhook_given_up':
+      return ['warn', { job_id: e.jobId, host: e.host, tries: e.tries, reason: e.reason }]
     case 'swept':
       return ['info', { deleted: e.deleted }]
     default:
@@ -58,6 +64,9 @@ const count = (metrics: Metrics, e: EngineEvent): void => {
   else if (e.event === 'job_requeued') metrics.jobRequeued(e.deferred)
   else if (e.event === 'job_done') metrics.jobFinished(e.kind, 'done', e.elapsedMs)
   else if (e.event === 'job_cancelled') metrics.jobFinished(e.kind, 'cancelled', null)
+  else if (e.event === 'webhook_accepted') metrics.webhookTried('accepted')
+  else if (e.event === 'webhook_retried') metrics.webhookTried('retried')
+  else if (e.event === 'webhook_given_up') metrics.webhookTried('given_up')
   else if (e.event === 'job_failed') {
     metrics.jobFinished(e.kind, 'failed', null)
     metrics.jobFailed(e.failure.code)

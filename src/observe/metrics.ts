@@ -9,6 +9,7 @@ export interface MetricsSources {
   readonly working: () => number
   readonly targetReachable: () => boolean
   readonly degraded: () => boolean
+  readonly webhooksOwed: () => number
 }
 
 export interface Metrics {
@@ -17,6 +18,7 @@ export interface Metrics {
   jobRequeued(deferred: boolean): void
   jobLoading(): void
   jobWorking(queueMs: number): void
+  webhookTried(result: 'accepted' | 'retried' | 'given_up'): void
   text(): Promise<{ readonly contentType: string; readonly text: string }>
 }
 
@@ -41,6 +43,7 @@ export const createMetrics = (sources: MetricsSources): Metrics => {
   gauge('foreman_oldest_queued_age_seconds', 'Age of the oldest waiting job', sources.oldestAgeSeconds)
   gauge('foreman_target_reachable', '1 when the target can be reached', () => Number(sources.targetReachable()))
   gauge('foreman_degraded', '1 when the last poll of the target failed', () => Number(sources.degraded()))
+  gauge('foreman_webhooks_owed', 'Webhooks that no receiver has taken yet', sources.webhooksOwed)
   const finished = new Counter({
     name: 'foreman_jobs_finished_total',
     help: 'Jobs that reached a final state since start',
@@ -59,6 +62,12 @@ export const createMetrics = (sources: MetricsSources): Metrics => {
     labelNames: ['reason'],
     registers,
   })
+  const webhooks = new Counter({
+    name: 'foreman_webhooks_total',
+    help: 'Tries of webhooks since start: accepted, to be retried, or given up',
+    labelNames: ['result'],
+    registers,
+  })
   const loads = new Counter({ name: 'foreman_model_loads_total', help: 'Loads asked for by the worker', registers })
   const waited = new Histogram({ name: 'foreman_queue_seconds', help: 'Submit to work', buckets: SECONDS, registers })
   const took = new Histogram({ name: 'foreman_job_seconds', help: 'Submit to done', buckets: SECONDS, registers })
@@ -71,6 +80,7 @@ export const createMetrics = (sources: MetricsSources): Metrics => {
     jobRequeued: (deferred) => requeued.inc({ reason: deferred ? 'deferred' : 'attempt' }),
     jobLoading: () => loads.inc(),
     jobWorking: (queueMs) => waited.observe(queueMs / 1_000),
+    webhookTried: (result) => webhooks.inc({ result }),
     text: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
 }

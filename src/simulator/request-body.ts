@@ -78,10 +78,11 @@ const decodeValue = (state: Decoding, value: unknown, path: string, type: GoType
 }
 
 const decodeFields = (state: Decoding, bag: Bag, path: string, fields: Fields): Bag => {
-  const decoded: Record<string, unknown> = {}
+  // Without a prototype, `__proto__` is a name like any other.
+  const decoded: Record<string, unknown> = Object.create(null)
   for (const key in bag) {
-    const name = fields[key] === undefined ? key.toLowerCase() : key
-    const type = fields[name]
+    const name = Object.hasOwn(fields, key) ? key : key.toLowerCase()
+    const type = Object.hasOwn(fields, name) ? fields[name] : undefined
     decoded[name] = type === undefined ? bag[key] : decodeValue(state, bag[key], `${path}.${name}`, type)
   }
   return decoded

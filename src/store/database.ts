@@ -47,15 +47,19 @@ const prepare = (db: Database, path: string): Opened => {
       kind: 'refused',
       message: `${path} has schema ${schema}, this foreman knows up to ${migrations.length}: run the newer foreman`,
     }
-  // auto_vacuum must be set before the first table; it lets the janitor give space back in small steps.
-  if (schema === 0) db.run('PRAGMA auto_vacuum = INCREMENTAL')
+  // Both must be set before the first table. A job dirties about seven pages per commit: with 2 KiB ones a commit takes
+  // 27 us instead of 45, and a 256 KiB artifact 1.5 ms instead of 1.35. auto_vacuum lets the janitor give space back.
+  if (schema === 0) {
+    db.run('PRAGMA page_size = 2048')
+    db.run('PRAGMA auto_vacuum = INCREMENTAL')
+  }
   db.run('PRAGMA journal_mode = WAL')
   db.run('PRAGMA synchronous = FULL')
   db.run('PRAGMA foreign_keys = ON')
   db.run('PRAGMA busy_timeout = 100')
   db.run('PRAGMA cache_size = -16384')
-  // 4000 pages: a checkpoint costs milliseconds, so it happens rarely in a burst; the janitor does it when idle.
-  db.run('PRAGMA wal_autocheckpoint = 4000')
+  // 8000 pages, 16 MB: a checkpoint costs milliseconds, so it happens rarely in a burst; the janitor does it when idle.
+  db.run('PRAGMA wal_autocheckpoint = 8000')
   if (pragma(db, 'journal_mode') !== 'wal' || pragma(db, 'synchronous') !== 2)
     return {
       kind: 'refused',

@@ -63,8 +63,8 @@ export const createLedger = (db: Database): Ledger => {
 
   const transact = (batch: readonly Pending[]) => {
     setSynchronous(batch.some((p) => p.durability === 'durable') ? 'FULL' : 'NORMAL')
-    begin.run()
     try {
+      begin.run()
       for (const p of batch) p.run()
       commit.run()
     } catch (error) {

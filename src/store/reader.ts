@@ -66,14 +66,9 @@ export interface JobReader {
   list(filter: JobFilter): StoredJob[]
   /** Transitions with a sequence above `after`. */
   transitions(seq: number, after: number): StoredTransition[]
-  artifacts(seq: number): StoredArtifact[]
   /** Every artifact with its size, and with its bytes when they are at most `maxBytes`; a large one is not read. */
   listedArtifacts(seq: number, maxBytes: number): ListedArtifact[]
   artifact(seq: number, name: string): StoredArtifact | null
-  /** Jobs that are ready and older than this one; 0 = it is next by age. */
-  ahead(seq: number): number
-  /** Waiting jobs by residency key that are older than `seq`. */
-  keysAhead(seq: number): { residencyKey: string; model: string; jobs: number }[]
 }
 
 const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, state, attempt, max_attempts AS maxAttempts, deferrals,
@@ -98,9 +93,6 @@ export const createReader = (db: Database): JobReader => {
   >(`SELECT sequence, previous_state AS previousState, state, attempt,
       at, error_code AS errorCode, error_message AS errorMessage
     FROM transitions WHERE job_seq = ?1 AND sequence > ?2 ORDER BY sequence`)
-  const artifacts = db.query<StoredArtifact, [number]>(
-    'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 ORDER BY name',
-  )
   const listed = db.query<ListedArtifact, [number, number]>(
     `SELECT name, content_type AS contentType, length(body) AS size, CASE WHEN length(body) <= ?2 THEN body END AS body
      FROM artifacts WHERE job_seq = ?1 ORDER BY name`,
@@ -108,21 +100,11 @@ export const createReader = (db: Database): JobReader => {
   const artifact = db.query<StoredArtifact, [number, string]>(
     'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 AND name = ?2',
   )
-  const ahead = db.query<{ n: number }, [number]>(
-    `SELECT count(*) AS n FROM jobs INDEXED BY jobs_ready WHERE state = 'queued' AND not_before IS NULL AND seq < +?1`,
-  )
-  const keysAhead = db.query<{ residencyKey: string; model: string; jobs: number }, [number]>(
-    `SELECT residency_key AS residencyKey, min(model) AS model, count(*) AS jobs FROM jobs INDEXED BY jobs_ready
-     WHERE state = 'queued' AND not_before IS NULL AND seq < +?1 GROUP BY residency_key`,
-  )
   return {
     find: (id) => find.get(id),
     list: ({ state, model, kind, after, limit }) => list.all(state, model, kind, after, limit),
     transitions: (seq, after) => transitions.all(seq, after),
-    artifacts: (seq) => artifacts.all(seq),
     listedArtifacts: (seq, maxBytes) => listed.all(seq, maxBytes),
     artifact: (seq, name) => artifact.get(seq, name),
-    ahead: (seq) => ahead.get(seq)?.n ?? 0,
-    keysAhead: (seq) => keysAhead.all(seq),
   }
 }

@@ -34,6 +34,9 @@ export interface DialDeps {
   gone(connection: Connection): void
 }
 
+// Bun asks every second from then on and gives up after ten: half-open is then for the liveness probes to notice, at 29 s.
+const KEEP_ALIVE_MS = 20_000
+
 /** A connection; `terminate` is the only way to end it from this side, and is followed by no further call to the user. */
 export class Connection {
   user: ConnectionUser | null
@@ -89,6 +92,8 @@ export class Connection {
 
   handleOpen(socket: Socket<Connection>): void {
     this.#socket = socket
+    // A target that was switched off and on again answers new connections and knows nothing of this one: only asking tells.
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
     // Bun cannot cancel a connect under way: one that was given up is closed the moment it opens.
     if (this.#over) socket.terminate()
     else if (!this.#tls) this.#opened()

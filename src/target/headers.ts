@@ -14,8 +14,8 @@ const hopByHop: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 
-// Expect: Bun has answered it already. Authorization: a client's key opens foreman, not the target.
-const requestOnly: ReadonlySet<string> = new Set(['host', 'content-length', 'expect', 'authorization'])
+// Expect: Bun has answered it already. Authorization and Anthropic's X-Api-Key: a client's key opens foreman, not the target.
+const requestOnly: ReadonlySet<string> = new Set(['host', 'content-length', 'expect', 'authorization', 'x-api-key'])
 
 const none: ReadonlySet<string> = new Set()
 const token = /^[!#$%&'*+.^_`|~0-9a-z-]+$/

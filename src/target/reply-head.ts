@@ -23,7 +23,7 @@ export type ParsedHead =
   | { kind: 'interim' }
   | { kind: 'malformed'; message: string }
 
-const statusLine = /^HTTP\/1\.([01]) ([1-9][0-9][0-9])(?: [^\0\r\n]*)?$/
+const statusLine = /^HTTP\/1\.([01]) ([1-5][0-9][0-9])(?: [^\0\r\n]*)?$/
 const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const controlCharacter = /[\0-\x08\x0a-\x1f\x7f]/
 const digits = /^[0-9]{1,15}$/

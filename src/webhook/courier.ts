@@ -1,5 +1,6 @@
 /** Carries what the outbox owes to its receivers, many at a time; it must never lose a delivery nor let a slow receiver hold up another. */
 import type { Clock, Random } from '../domain/clock.ts'
+import type { WebhookEvent } from '../domain/engine-event.ts'
 import { createNudge } from '../engine/nudge.ts'
 import type { Delivery, DeliveryOutcome } from './delivery.ts'
 import { createLanes } from './lanes.ts'
@@ -32,21 +33,13 @@ export interface Outbox<T extends Owed> {
   giveUp(deliveryId: number, problem: string): Promise<void>
 }
 
-interface DeliveryFields {
-  readonly jobId: string
-  /** Host and port only: paths and queries of webhook URLs are often secrets. */
-  readonly host: string
-  /** Tries made, this one included. */
-  readonly tries: number
-}
-
 /** What the courier tells the outside. */
 export type CourierEvent =
-  | ({ readonly event: 'webhook_accepted'; readonly status: number; readonly elapsedMs: number } & DeliveryFields)
-  | ({ readonly event: 'webhook_retried'; readonly reason: string; readonly retryInMs: number } & DeliveryFields)
-  | ({ readonly event: 'webhook_given_up'; readonly reason: string } & DeliveryFields)
+  | WebhookEvent
   | { readonly event: 'settle_retried'; readonly jobId: string; readonly error: unknown }
   | { readonly event: 'loop_failed'; readonly loop: string; readonly error: unknown }
+
+type DeliveryFields = Pick<WebhookEvent, 'jobId' | 'host' | 'tries'>
 
 export interface CourierDeps<T extends Owed> {
   readonly outbox: Outbox<T>

@@ -4,8 +4,8 @@ import type { OffLimit } from './address.ts'
 import { type Ip, kindOf, parseIp, reachedIp } from './ip.ts'
 
 export interface OffLimitsDeps {
-  /** As configured: names, addresses or "every address" (0.0.0.0, ::). */
-  readonly places: readonly OffLimit[]
+  /** As configured: names, addresses or "every address" (0.0.0.0, ::). The names must not change. */
+  readonly places: () => readonly OffLimit[]
   readonly resolve: (hostname: string) => Promise<readonly string[]>
   /** The addresses of this machine's interfaces. */
   readonly localAddresses: () => readonly string[]
@@ -29,7 +29,9 @@ const isHere = (ip: Ip, local: readonly Ip[]): boolean => {
 
 /** Names are looked up again every 30 s, beside the webhooks and not before them. */
 export const createOffLimits = ({ places, resolve, localAddresses, clock }: OffLimitsDeps): OffLimits => {
-  const names = places.map(({ host }) => host).filter((host) => parseIp(host) === null)
+  const names = places()
+    .map(({ host }) => host)
+    .filter((host) => parseIp(host) === null)
   const known = new Map<string, readonly string[]>()
   let askedAtMs = Number.NEGATIVE_INFINITY
   let asking: Promise<unknown> = Promise.resolve()
@@ -58,7 +60,7 @@ export const createOffLimits = ({ places, resolve, localAddresses, clock }: OffL
     if (names.some((name) => !known.has(name))) await answersOrEnough()
     const local = [...localAddresses(), '127.0.0.1', '::1']
     const localIps = local.map(parseIp).filter((ip) => ip !== null)
-    return places.flatMap((place) => {
+    return places().flatMap((place) => {
       const hosts = known.get(place.host) ?? [place.host]
       const isThisMachine = hosts.some((host) => {
         const ip = parseIp(host)

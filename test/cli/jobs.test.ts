@@ -4,6 +4,7 @@ import { runCommandLine } from '../../src/cli/run.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createIo } from '../support/command-io.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
+import { polled } from '../support/health.ts'
 
 let simulator: Simulator
 let foreman: RunningForeman
@@ -11,6 +12,8 @@ beforeAll(async () => {
   // A stream brings what comes after it was asked for: no real model speaks within a few milliseconds either.
   simulator = await startSimulator({ port: 0, models: [{ name: 'tiny:1b' }], firstTokenMs: 150 })
   foreman = await runForeman(simulator.url)
+  // Before the first poll nobody knows what is installed, and every model is taken.
+  await polled(foreman)
 })
 afterAll(async () => {
   await foreman.stop()

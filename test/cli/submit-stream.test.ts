@@ -43,7 +43,7 @@ const streaming = (streams: readonly (() => Response | Promise<Response>)[], job
 /** Pauses between connections pass at once; the bounds of requests stay. */
 const brisk = (io: TestIo): Io => ({
   ...io,
-  clock: { ...systemClock, after: (ms, done) => systemClock.after(ms <= 1000 ? 1 : ms, done) },
+  clock: { ...systemClock, after: (ms, done) => systemClock.after(ms > 400 && ms <= 1000 ? 1 : ms, done) },
 })
 
 const run = async (url: string, io: TestIo = createIo({ FOREMAN_URL: url })) => {

@@ -18,7 +18,7 @@ const stubOf = (answers: Parameters<typeof createJobStub>[0]) => {
 /** Pauses between two looks pass at once; the bounds of requests stay. */
 const brisk = (io: TestIo): Io => ({
   ...io,
-  clock: { ...systemClock, after: (ms, done) => systemClock.after(ms <= 1000 ? 1 : ms, done) },
+  clock: { ...systemClock, after: (ms, done) => systemClock.after(ms > 400 && ms <= 1000 ? 1 : ms, done) },
 })
 const run = async (argv: string[], url: string, isTerminal = false) => {
   const io = createIo({ FOREMAN_URL: url, NO_COLOR: '1' }, { isTerminal })

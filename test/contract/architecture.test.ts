@@ -27,7 +27,8 @@ const mayImport: Record<string, readonly string[]> = {
   engine: ['domain'],
   config: ['domain', 'observe'],
   http: ['domain', 'engine', 'target'],
-  foreman: ['clock', 'domain', 'store', 'target', 'observe', 'engine', 'http'],
+  webhook: ['domain', 'engine'],
+  foreman: ['clock', 'domain', 'store', 'target', 'observe', 'engine', 'http', 'webhook'],
   cli: ['clock', 'config', 'domain', 'observe', 'foreman', 'simulator'],
   main: ['cli', 'clock', 'observe'],
 }

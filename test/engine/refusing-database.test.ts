@@ -101,6 +101,17 @@ test('a deadline is kept although the database refuses to withdraw the job', asy
   expect(bench.store.row('a')?.completed_at).not.toBeNull()
 })
 
+test('a deadline is kept although the database refuses to put the job back into the queue', async () => {
+  build()
+  bench.target.script = ({ isWork }) => (isWork ? { kind: 'reset', afterMs: 1_000 } : undefined)
+  const call = bench.call('a', { deadlineMs: 3_000 })
+  await bench.quiet()
+  faulty.refuse.settle = 6
+  await bench.until(() => call.isOver, 60_000)
+  expect(call.status).toBe(503)
+  expect(bench.store.row('a')?.completed_at).not.toBeNull()
+})
+
 test('the unreachable deadline is kept although the database refuses to withdraw the job', async () => {
   build()
   await bench.clock.advance(1_000)

@@ -122,4 +122,24 @@ describe('a thousand callers who wait behind one long generation', () => {
     expect(simulator.counters().overlaps).toBe(0)
     expect(perWaiter).toBeLessThan(128)
   }, 60_000)
+
+  test('and a thousand who say nothing at all do not hold up the next one', async () => {
+    const simulator = await simulate()
+    const foreman = await spawnForeman(simulator.url)
+    const silent = await Promise.all(Array.from({ length: WAITERS }, () => openClient(foreman.port)))
+    const client = await openClient(foreman.port)
+    const ask = async () => {
+      const startedAt = performance.now()
+      const { answer } = client.send(generation('/api/chat', { stream: true, prompt: '[[n=2]]' }))
+      expect(seenBy('/api/chat', true, await answer)).toBe('done')
+      return performance.now() - startedAt
+    }
+    await ask()
+    const ms = await ask()
+    const rss = rssBytes(foreman.pid) / 1024 / 1024
+    figure('R3', `with ${WAITERS} idle sockets a call takes ${ms.toFixed(1)} ms and foreman ${rss.toFixed(0)} MB`)
+    expect(ms).toBeLessThan(100)
+    expect(rss).toBeLessThan(300)
+    for (const each of [client, ...silent]) each.drop()
+  }, 30_000)
 })

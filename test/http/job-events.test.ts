@@ -7,8 +7,9 @@ import { type RunningForeman, runForeman } from '../support/foreman.ts'
 import { polled } from '../support/health.ts'
 import { chat, type JobsClient, jobsClient } from '../support/jobs-client.ts'
 import { chunkOf, type PacedTarget, startPacedTarget } from '../support/paced-target.ts'
-import { get, rawClient } from '../support/raw-client.ts'
+import { get } from '../support/raw-client.ts'
 import { transcriptModels } from '../support/transcript-models.ts'
+import { openClient } from '../support/wire-client.ts'
 
 const CHUNKS = 200
 
@@ -148,15 +149,17 @@ test('a reader that stops reading loses chunks but no transition, is told so, an
     // Opened before the work begins, behind a job that waits for it.
     const first = await client.submit(chat('[[silent=60000]]'))
     const id = await client.submit(chat('[[chunk=65536]] [[n=600]]'))
-    const slow = await rawClient(busy.port)
+    const slow = await openClient(busy.port)
+    const { answer } = slow.send(get(`/jobs/${id}/events`))
     slow.pause()
-    slow.send(get(`/jobs/${id}/events`))
     await client.reaches(first, 'working')
     await client.call('DELETE', `/jobs/${first}`)
     expect((await client.finished(id)).state).toBe('done')
     slow.resume()
-    const text = await slow.until((received) => received.includes('"state":"done"'))
-    slow.destroy()
+    const { body, ending } = await answer
+    slow.close()
+    expect(ending).toBe('complete')
+    const text = body.toString()
     const chunks = text.split('event: chunk').length - 1
     const [, dropped = '0'] = /(\d+) chunks were dropped/.exec(text) ?? []
     figure('events', `a stalled reader of 600 chunks of 64 KiB: ${chunks} sent, the rest dropped, 0 transitions lost`)

@@ -1,5 +1,6 @@
 /** P5 and B4: every cause has its own status, its own shape and its own headers; one test per row. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { failures } from '../../src/domain/failure.ts'
 import { type Flavour, ollamaRoutes } from '../../src/domain/routes.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
@@ -9,6 +10,7 @@ import { healthIs, idle, polled } from '../support/health.ts'
 import { get, post } from '../support/raw-client.ts'
 import { askOnce, headerOf, openClient, type WireAnswer } from '../support/wire-client.ts'
 
+// Both spaces are Ollama's own.
 const BUSY = 'server busy, please try again.  maximum pending requests exceeded'
 
 let simulator: Simulator
@@ -159,7 +161,7 @@ describe('403', () => {
     for (const { methods, path } of ollamaRoutes.filter(({ writes }) => writes)) {
       const target = path.replace(':digest', 'sha256:00')
       const answer = await askOnce(readOnly.port, post(target, { model: 'tiny' }).replace('POST', methods[0]!))
-      expectOwn(answer, path, 403, 'foreman is read-only: FOREMAN_READ_ONLY is set')
+      expectOwn(answer, path, 403, failures.read_only.sentence)
     }
     for (const path of ['/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/sha256:00'])
       expect(simulator.counters().requests[path]).toBe(before[path])
@@ -178,12 +180,7 @@ describe('413 and 431', () => {
     test(`a body above FOREMAN_MAX_BODY, ${how}`, async () => {
       const small = await another({ FOREMAN_MAX_BODY: '2KiB' })
       for (const path of ['/api/chat', '/v1/messages', '/api/embed', '/api/show'])
-        expectOwn(
-          await askOnce(small.port, request(path)),
-          path,
-          413,
-          'the request body is larger than FOREMAN_MAX_BODY',
-        )
+        expectOwn(await askOnce(small.port, request(path)), path, 413, failures.body_too_large.sentence)
     })
   }
   test('headers of 100 KB', async () => {
@@ -231,10 +228,10 @@ describe('503', () => {
     simulator.fault({ kind: 'refuse' })
     for (const path of generationPaths) {
       const answer = await askOnce(impatient.port, generation(path, { stream: true }))
-      expectOwn(answer, path, 503, expect.stringMatching(/^the target could not be reached/))
+      expectOwn(answer, path, 503, expect.stringContaining(failures.unreachable.sentence))
     }
     const embedding = await askOnce(impatient.port, post('/api/embed', { model: 'embed', input: 'x' }))
-    expectOwn(embedding, '/api/embed', 503, expect.stringMatching(/^the target could not be reached/))
+    expectOwn(embedding, '/api/embed', 503, expect.stringContaining(failures.unreachable.sentence))
   })
 
   test("a deadline of the caller's own (Prefer: wait), and one for all", async () => {
@@ -242,12 +239,12 @@ describe('503', () => {
     blocker.send(generation('/api/chat', { stream: true, prompt: '[[silent=60000]]' }))
     await simulator.waitFor(({ open }) => open === 1)
     const answer = await askOnce(foreman.port, generation('/api/chat', { stream: true }, ['Prefer: wait=1']))
-    expectOwn(answer, '/api/chat', 503, 'no answer within the deadline of the call')
+    expectOwn(answer, '/api/chat', 503, failures.deadline.sentence)
     blocker.drop()
     await idle(foreman)
     const bounded = await another({ FOREMAN_SYNC_DEADLINE: '2s' }, 20)
     const late = await askOnce(bounded.port, generation('/v1/messages', { stream: true, prompt: '[[silent=60000]]' }))
-    expectOwn(late, '/v1/messages', 503, 'no answer within the deadline of the call')
+    expectOwn(late, '/v1/messages', 503, failures.deadline.sentence)
   })
 })
 
@@ -256,11 +253,11 @@ describe('502 and 504', () => {
     const once = await another({ FOREMAN_MAX_ATTEMPTS: '1' })
     simulator.fault({ kind: 'reset', phase: 'before-headers', path: '/api/chat' })
     const broken = await askOnce(once.port, generation('/api/chat', { stream: true }))
-    expectOwn(broken, '/api/chat', 502, expect.stringMatching(/^the target broke off before its answer was complete/))
+    expectOwn(broken, '/api/chat', 502, expect.stringContaining(failures.broke_off.sentence))
     simulator.fault(null)
     simulator.fault({ kind: 'malformed-chunk', chunks: 0, path: '/v1/chat/completions' })
     const garbled = await askOnce(once.port, generation('/v1/chat/completions', { stream: true }))
-    const message = expect.stringMatching(/^the target answered with something that is not HTTP/)
+    const message = expect.stringContaining(failures.malformed_answer.sentence)
     expectOwn(garbled, '/v1/chat/completions', 502, message)
   })
 
@@ -268,7 +265,7 @@ describe('502 and 504', () => {
     const bounded = await another({ FOREMAN_JOB_TIMEOUT: '3s' }, 20)
     for (const path of generationPaths) {
       const answer = await askOnce(bounded.port, generation(path, { stream: false, prompt: '[[silent=60000]]' }))
-      expectOwn(answer, path, 504, 'no result within FOREMAN_JOB_TIMEOUT')
+      expectOwn(answer, path, 504, failures.job_timeout.sentence)
     }
   })
 })

@@ -56,8 +56,8 @@ export interface Spawned {
   readonly stderr: () => string
   /** Resolves with the exit code (128 + signal when one ended it) once all output has been read. */
   readonly exited: Promise<number>
-  /** Resolves with the first JSON line of this event, past or future; rejects when the process ends without it. */
-  logged(event: string): Promise<Record<string, unknown>>
+  /** Resolves with the `nth` JSON line of this event (1: the first), past or future; rejects when the process ends before. */
+  logged(event: string, nth?: number): Promise<Record<string, unknown>>
   kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGINT'): void
 }
 
@@ -109,10 +109,10 @@ export const spawnBinary = async (args: readonly string[], options: SpawnOptions
     stderr: () => stderr,
     exited,
     kill: (signal) => child.kill(signal),
-    logged: (event) =>
+    logged: (event, nth = 1) =>
       new Promise((resolve, reject) => {
         const look = () => {
-          const line = lines.find((text) => text.includes(`"event":"${event}"`))
+          const line = lines.filter((text) => text.includes(`"event":"${event}"`))[nth - 1]
           if (line === undefined && !over) return
           watchers = watchers.filter((watch) => watch !== look)
           if (line !== undefined) resolve(parsed(line))

@@ -3,6 +3,7 @@ import { readCall } from '../../src/domain/call.ts'
 import type { EngineEvent } from '../../src/domain/engine-event.ts'
 import { parseKeepAlivePolicy } from '../../src/domain/keep-alive.ts'
 import { matchRoute } from '../../src/domain/routes.ts'
+import { createBoard } from '../../src/engine/board.ts'
 import { createEngine, type Engine, type EngineConfig, type StoredQueue } from '../../src/engine/engine.ts'
 import { createSyncCaller } from '../../src/http/answer.ts'
 import { createTestStore, newJob, type TestStore } from './store.ts'
@@ -142,6 +143,10 @@ export const createBench = (options: BenchOptions = {}): Bench => {
     config,
     queue: options.wrapQueue?.(store.queue) ?? store.queue,
     sweep: store.sweep,
+    board: createBoard(),
+    newId: () => 'x',
+    checkWebhook: async (url) => ({ kind: 'ok', url }),
+    stateOf: (id) => store.row(id)?.state ?? null,
     target,
     clock,
     random: options.random ?? (() => 0.5),

@@ -48,6 +48,7 @@ export const startPacedTarget = (): PacedTarget => {
     async fetch(request) {
       const { pathname } = new URL(request.url)
       if (pathname in fixed) return Response.json(fixed[pathname])
+      if (request.method !== 'POST') return new Response('404 page not found', { status: 404 })
       const { messages = [] } = (await request.json()) as { messages?: unknown[] }
       if (messages.length === 0) return Response.json({ model: 'tiny', done: true, done_reason: 'load' })
       return answer()

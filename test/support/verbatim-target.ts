@@ -21,8 +21,8 @@ export interface VerbatimTarget {
   stop(): void
 }
 
-/** An answer as bytes, already cut into what one write sends. Each piece goes out in a turn of its own. */
-export type Pieces = readonly Uint8Array[]
+/** An answer as bytes, already cut into what one write sends. Each piece goes out in a turn of its own; a number is a silence in ms. */
+export type Pieces = readonly (Uint8Array | number)[]
 
 const MODELS = ['tiny', 'embed']
 const entry = (name: string) => ({ name: `${name}:latest`, model: `${name}:latest`, digest: 'd', size: 1, details: {} })
@@ -87,6 +87,10 @@ type Wire = Socket<Conversation>
 
 const pour = async (socket: Wire, pieces: Pieces): Promise<void> => {
   for (const piece of pieces) {
+    if (typeof piece === 'number') {
+      await Bun.sleep(piece)
+      continue
+    }
     for (let offset = 0; offset < piece.length; ) {
       const taken = socket.write(piece, offset, piece.length - offset)
       if (taken < 0) return

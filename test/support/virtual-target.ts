@@ -118,7 +118,7 @@ const listOf = (names: readonly string[]) => ({ models: names.map((name) => ({ n
 export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTargetOptions): VirtualTarget => {
   const seen: Seen[] = []
   const loads: string[] = []
-  let active = 0
+  const active = new Set<Options>()
   let overlaps = 0
 
   const perform = async (plan: Plan, request: Seen, options: Options): Promise<Reply> => {
@@ -150,8 +150,9 @@ export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTa
   }
 
   const serve = async (request: Seen, options: Options): Promise<Reply> => {
-    if (active > 0) overlaps++
-    active++
+    // One that was given up is none, although it has not noticed yet.
+    if ([...active].some(({ signal }) => !signal?.aborted)) overlaps++
+    active.add(options)
     try {
       const plan = target.script(request) ?? { kind: 'ok' }
       if (plan.kind === 'ok' && target.resident !== request.key) {
@@ -162,7 +163,7 @@ export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTa
       }
       return await perform(plan, request, options)
     } finally {
-      active--
+      active.delete(options)
     }
   }
 
@@ -202,7 +203,7 @@ export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTa
       return overlaps
     },
     get active() {
-      return active
+      return active.size
     },
     send,
   }

@@ -11,7 +11,12 @@ const target = { what: 'the Ollama server', host: 'gpu-box', port: 11434 }
 
 const offLimitsOf = (places: readonly OffLimit[], resolve: (hostname: string) => Promise<readonly string[]>) => {
   const clock = createVirtualClock()
-  const offLimits = createOffLimits({ places, resolve, localAddresses: () => ['192.168.1.5', 'fd00::5'], clock })
+  const offLimits = createOffLimits({
+    places: () => places,
+    resolve,
+    localAddresses: () => ['192.168.1.5', 'fd00::5'],
+    clock,
+  })
   const isRefused = async (address: string, port: number) =>
     addressProblem('lan', parseIp(address)!, port, await offLimits()) !== null
   return { clock, offLimits, isRefused }

@@ -18,6 +18,8 @@ CREATE TABLE deliveries (
   id           INTEGER PRIMARY KEY,
   job_seq      INTEGER NOT NULL,
   sequence     INTEGER NOT NULL,
+  -- Scheme, host and port of the webhook URL: receivers that hang are passed over without reading what they are owed.
+  origin       TEXT    NOT NULL,
   state        TEXT    NOT NULL DEFAULT 'owed' CHECK (state IN ('owed', 'accepted', 'given_up')),
   tries        INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
   due_at       INTEGER,
@@ -27,7 +29,9 @@ CREATE TABLE deliveries (
   CHECK (due_at IS NULL OR state = 'owed')
 ) STRICT;
 
+CREATE INDEX deliveries_owed ON deliveries (job_seq) WHERE state = 'owed';
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_lanes ON deliveries (origin, due_at) WHERE due_at IS NOT NULL;
 
 CREATE TABLE idempotency_keys (
   key         TEXT    PRIMARY KEY,
@@ -42,7 +46,9 @@ CREATE TRIGGER jobs_submitted AFTER INSERT ON jobs WHEN NEW.kind = 'async'
 BEGIN
   INSERT INTO transitions (job_seq, sequence, previous_state, state, attempt, at)
     VALUES (NEW.seq, 1, NULL, NEW.state, NEW.attempt, NEW.updated_at);
-  INSERT INTO deliveries (job_seq, sequence, due_at) SELECT NEW.seq, 1, NEW.updated_at WHERE NEW.webhook_url IS NOT NULL;
+  INSERT INTO deliveries (job_seq, sequence, origin, due_at)
+    SELECT NEW.seq, 1, substr(NEW.webhook_url, 1, instr(substr(NEW.webhook_url, 9) || '/', '/') + 7), NEW.updated_at
+    WHERE NEW.webhook_url IS NOT NULL;
 END;
 
 CREATE TRIGGER jobs_transitioned AFTER UPDATE OF state ON jobs WHEN NEW.kind = 'async' AND NEW.state IS NOT OLD.state
@@ -50,8 +56,8 @@ BEGIN
   INSERT INTO transitions (job_seq, sequence, previous_state, state, attempt, at, error_code, error_message)
     SELECT NEW.seq, max(sequence) + 1, OLD.state, NEW.state, NEW.attempt, NEW.updated_at, NEW.error_code, NEW.error_message
     FROM transitions WHERE job_seq = NEW.seq;
-  INSERT INTO deliveries (job_seq, sequence, due_at)
-    SELECT NEW.seq, max(sequence),
+  INSERT INTO deliveries (job_seq, sequence, origin, due_at)
+    SELECT NEW.seq, max(sequence), substr(NEW.webhook_url, 1, instr(substr(NEW.webhook_url, 9) || '/', '/') + 7),
       CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE job_seq = NEW.seq AND state = 'owed') THEN NULL ELSE NEW.updated_at END
     FROM transitions WHERE job_seq = NEW.seq AND NEW.webhook_url IS NOT NULL
     HAVING max(sequence) IS NOT NULL;

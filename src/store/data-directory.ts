@@ -1,0 +1,37 @@
+/** Takes a data directory for this process alone and opens its database; whatever is wrong with it comes back as one sentence. */
+import type { Database } from 'bun:sqlite'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { openDatabase } from './database.ts'
+import { acquireLock } from './lock.ts'
+
+export type DataDirectory =
+  | { readonly kind: 'opened'; readonly db: Database; close(): void }
+  | { readonly kind: 'refused'; readonly message: string }
+
+/** Locks and opens `path`, creating it when it is not there. */
+export const openDataDirectory = (path: string): DataDirectory => {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    const lock = acquireLock(join(path, 'foreman.lock'))
+    if (lock.kind === 'held')
+      return {
+        kind: 'refused',
+        message: `another foreman (pid ${lock.pid}) already runs on ${path}: one per data directory`,
+      }
+    const opened = openDatabase(join(path, 'foreman.db'))
+    if (opened.kind === 'refused') {
+      lock.release()
+      return opened
+    }
+    const { db } = opened
+    const close = () => {
+      db.close()
+      lock.release()
+    }
+    return { kind: 'opened', db, close }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    return { kind: 'refused', message: `FOREMAN_DATA_DIR ${path} cannot be used: ${why}` }
+  }
+}

@@ -1,0 +1,188 @@
+/** How the compiled executable starts, and in which words it refuses to. */
+import { afterEach, expect, test } from 'bun:test'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { exitCode } from '../../src/cli/command.ts'
+import { startSimulator } from '../../src/simulator/simulator.ts'
+import { type Spawned, spawnBinary, spawnForeman, temporaryDirectory } from '../support/binary.ts'
+import { figure } from '../support/figures.ts'
+import { asyncJob, inspect, jobId, submitAll, withDatabase } from '../support/lives.ts'
+
+// Port 9 (discard): nothing answers there, and no test here needs that anything does.
+const NO_TARGET = 'http://127.0.0.1:9'
+
+let cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.reverse()) await cleanup()
+  cleanups = []
+})
+
+const directory = (): string => {
+  const { path, remove } = temporaryDirectory()
+  cleanups.push(remove)
+  return path
+}
+
+const kept = <T extends Spawned>(spawned: T): T => {
+  cleanups.push(() => {
+    spawned.kill('SIGKILL')
+    return spawned.exited
+  })
+  return spawned
+}
+
+/** `foreman serve` that must end by itself: its exit code and its sentences. */
+const refusal = async (env: Record<string, string>): Promise<{ code: number; sentences: string[]; tookMs: number }> => {
+  const spawned = kept(await spawnBinary(['serve'], { env, cwd: directory() }))
+  const code = await spawned.exited
+  const tookMs = performance.now() - spawned.spawnedAt
+  return { code, sentences: spawned.stderr().trimEnd().split('\n'), tookMs }
+}
+
+const given = (env: Record<string, string> = {}) => ({
+  FOREMAN_ADDR: '127.0.0.1:0',
+  FOREMAN_OLLAMA_URL: NO_TARGET,
+  FOREMAN_DATA_DIR: directory(),
+  ...env,
+})
+
+const BACKLOG = 10_000
+
+test('10,000 waiting jobs do not delay the start, whether the target refuses or sleeps', async () => {
+  const simulator = await startSimulator({ models: [{ name: 'alpha' }] })
+  cleanups.push(() => simulator.stop())
+  const dataDir = directory()
+  const jobs = Array.from({ length: BACKLOG }, (_, i) => asyncJob(jobId('s', i), 'alpha'))
+  await withDatabase(dataDir, (db) => submitAll(db, jobs))
+  simulator.sleep()
+  for (const target of [NO_TARGET, simulator.url]) {
+    const daemon = kept(await spawnForeman(target, dataDir))
+    const url = await daemon.ready()
+    const tookMs = performance.now() - daemon.spawnedAt
+    const manner = target === NO_TARGET ? 'refuses' : 'sleeps'
+    figure('D4', `start with ${BACKLOG} waiting jobs, target ${manner}: ${tookMs.toFixed(0)} ms`)
+    expect(tookMs).toBeLessThan(1_000)
+    const health: unknown = await (await fetch(`${url}/healthz`, { keepalive: false })).json()
+    const { queue } = health as { queue: { queued: number; working: number } }
+    expect(queue.queued + queue.working).toBe(BACKLOG)
+    daemon.kill('SIGKILL')
+    await daemon.exited
+  }
+  const { counts, active } = await withDatabase(dataDir, inspect)
+  expect((counts['async/queued'] ?? 0) + active).toBe(BACKLOG)
+}, 30_000)
+
+test('a database of a newer foreman is refused in one sentence', async () => {
+  const env = given()
+  await withDatabase(env.FOREMAN_DATA_DIR, (db) => db.run('PRAGMA user_version = 99'))
+  const { code, sentences } = await refusal(env)
+  expect(code).toBe(exitCode.no)
+  expect(sentences).toHaveLength(1)
+  expect(sentences[0]).toMatch(
+    /^foreman: .*foreman\.db has schema 99, this foreman knows up to \d+: run the newer foreman$/,
+  )
+})
+
+test('a file that is no database is refused in one sentence and left as it is', async () => {
+  const env = given()
+  const path = join(env.FOREMAN_DATA_DIR, 'foreman.db')
+  const text = 'notes, not a database; '.repeat(100)
+  writeFileSync(path, text)
+  const { code, sentences } = await refusal(env)
+  expect(code).toBe(exitCode.no)
+  expect(sentences).toEqual([`foreman: cannot open ${path}: file is not a database`])
+  expect(await Bun.file(path).text()).toBe(text)
+})
+
+test('every wrong setting gets one sentence, and the exit code says usage', async () => {
+  const { code, sentences, tookMs } = await refusal(
+    given({
+      FOREMAN_MAX_QUEUE: 'many',
+      FOREMAN_POLL_INTERVAL: '1ms',
+      FOREMAN_TYPO: 'x',
+      FOREMAN_WEBHOOK_POLICY: 'all',
+    }),
+  )
+  expect(code).toBe(exitCode.usage)
+  expect(sentences).toHaveLength(4)
+  for (const name of ['FOREMAN_MAX_QUEUE', 'FOREMAN_POLL_INTERVAL', 'FOREMAN_TYPO', 'FOREMAN_WEBHOOK_POLICY'])
+    expect(sentences.filter((sentence) => sentence.startsWith(`foreman: ${name} is `))).toHaveLength(1)
+  expect(tookMs).toBeLessThan(1_000)
+})
+
+test('an address that is taken is refused in one sentence, and the data directory is free again', async () => {
+  const taken = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } })
+  cleanups.push(() => taken.stop(true))
+  const env = given({ FOREMAN_ADDR: `127.0.0.1:${taken.port}` })
+  const { code, sentences } = await refusal(env)
+  expect(code).toBe(exitCode.no)
+  expect(sentences).toHaveLength(1)
+  expect(sentences[0]).toStartWith(`foreman: FOREMAN_ADDR 127.0.0.1:${taken.port} cannot be listened on: `)
+  const daemon = kept(await spawnForeman(NO_TARGET, env.FOREMAN_DATA_DIR))
+  await daemon.ready()
+})
+
+test('a target that is this foreman is refused by its address', async () => {
+  const { code, sentences } = await refusal(
+    given({ FOREMAN_ADDR: '127.0.0.1:18080', FOREMAN_OLLAMA_URL: 'http://localhost:18080' }),
+  )
+  expect(code).toBe(exitCode.usage)
+  expect(sentences).toHaveLength(1)
+  expect(sentences[0]).toContain("that is this foreman's own address")
+})
+
+test('a target that is this foreman behind a forwarded port is refused by what it answers', async () => {
+  const port = freePort()
+  const relay = Bun.listen<{ other: import('bun').Socket<undefined> | null; early: Buffer[] }>({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      open(client) {
+        client.data = { other: null, early: [] }
+        Bun.connect({
+          hostname: '127.0.0.1',
+          port,
+          socket: {
+            open(other) {
+              client.data.other = other
+              for (const bytes of client.data.early) other.write(bytes)
+            },
+            data: (_, bytes) => void client.write(bytes),
+            close: () => void client.end(),
+          },
+        }).catch(() => client.end())
+      },
+      data(client, bytes) {
+        if (client.data.other === null) client.data.early.push(bytes)
+        else client.data.other.write(bytes)
+      },
+      close: (client) => void client.data.other?.end(),
+    },
+  })
+  cleanups.push(() => relay.stop(true))
+  const { code, sentences } = await refusal(
+    given({ FOREMAN_ADDR: `127.0.0.1:${port}`, FOREMAN_OLLAMA_URL: `http://127.0.0.1:${relay.port}` }),
+  )
+  expect(code).toBe(exitCode.no)
+  expect(sentences).toHaveLength(1)
+  expect(sentences[0]).toContain('is this foreman itself')
+})
+
+const freePort = (): number => {
+  const probe = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } })
+  const { port } = probe
+  probe.stop(true)
+  return port
+}
+
+test('a data directory that cannot be made or written is refused in one sentence', async () => {
+  const file = join(directory(), 'file')
+  writeFileSync(file, '')
+  // Below a file, and where the kernel lets nobody write, not even root.
+  for (const dataDir of [join(file, 'data'), '/proc/foreman', '/proc']) {
+    const { code, sentences } = await refusal(given({ FOREMAN_DATA_DIR: dataDir }))
+    expect({ dataDir, code }).toEqual({ dataDir, code: exitCode.no })
+    expect(sentences).toHaveLength(1)
+    expect(sentences[0]).toStartWith(`foreman: FOREMAN_DATA_DIR ${dataDir} cannot be used: `)
+  }
+})
