@@ -36,7 +36,7 @@ export class ReplyParser {
   #input: Buffer = empty
   #at = 0
   #missing = 0
-  #interimBytes = 0
+  #headBytes = 0
   #trailerBytes = 0
   #parts: Buffer[] = []
   #partBytes = 0
@@ -118,17 +118,14 @@ export class ReplyParser {
   #head(): boolean {
     const end = this.#input.indexOf(HEAD_END, this.#at)
     const length = (end < 0 ? this.#input.length : end) - this.#at
-    if (this.#interimBytes + length > HEAD_BYTES_MAX)
-      return this.#fail(`the head is longer than ${HEAD_BYTES_MAX} bytes`)
+    if (this.#headBytes + length > HEAD_BYTES_MAX) return this.#fail(`the head is longer than ${HEAD_BYTES_MAX} bytes`)
     if (end < 0) return this.#looksLikeHttp()
     const parsed = parseReplyHead(this.#input.toString('latin1', this.#at, end), this.#method)
     if (parsed.kind === 'malformed') return this.#fail(parsed.message)
     this.#at = end + HEAD_END.length
-    if (parsed.kind === 'interim') {
-      // All heads together have one limit: a peer could send interim ones for ever.
-      this.#interimBytes += length + HEAD_END.length
-      return true
-    }
+    // All heads together have one limit: a peer could send interim ones for ever.
+    this.#headBytes += length + HEAD_END.length
+    if (parsed.kind === 'interim') return true
     this.#step =
       parsed.head.framing.kind === 'chunked' ? 'size' : parsed.head.framing.kind === 'close' ? 'close' : 'length'
     if (parsed.head.framing.kind === 'length') this.#missing = parsed.head.framing.bytes
