@@ -83,7 +83,7 @@ export const createCourier = <T extends Owed>({
   let running = false
   let halt = new AbortController()
   let looping: Promise<void> = Promise.resolve()
-  const settle = createSettle({ clock, random, emit })
+  const settle = createSettle({ clock, emit })
 
   const tryOnce = async (owed: T, signal: AbortSignal): Promise<DeliveryOutcome> => {
     try {

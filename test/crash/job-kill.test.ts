@@ -7,4 +7,4 @@ const KILLS = Number(process.env['FOREMAN_TEST_JOB_KILLS'] ?? 100)
 
 test(`${KILLS} kill -9 lose no acknowledged job and no webhook, do nothing twice and keep the order`, async () => {
   for (const count of await expectKillsLoseNothing(KILLS, seedOf('job-kill'))) figure('D1', killFigure(count))
-}, 120_000)
+}, 300_000)
