@@ -62,8 +62,10 @@ const runScript = (name: string, args: readonly string[] = []) => {
   }
 }
 
-/** One of the bench's servers: the target or the bare proxy. */
-export const startServer = async (name: 'target.ts' | 'bare-proxy.ts', ...args: string[]): Promise<Listening> => {
+type ServerName = 'target.ts' | 'bare-proxy.ts' | 'bare-submit.ts'
+
+/** One of the bench's servers. */
+export const startServer = async (name: ServerName, ...args: string[]): Promise<Listening> => {
   const { child, next, stop } = runScript(name, args)
   const message = await next()
   if (!('port' in message) || message.port === undefined) throw new Error(`bench/${name} did not say its port`)
@@ -107,7 +109,10 @@ export const answered = async (port: number, path: string, exited: Promise<numbe
 }
 
 /** The compiled foreman at log level warn in a directory of its own. */
-export const startForeman = async (targetPort: number): Promise<Listening & { readonly firstAnswerMs: number }> => {
+export const startForeman = async (
+  targetPort: number,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Listening & { readonly firstAnswerMs: number }> => {
   const executable = await binaryPath()
   const directory = temporaryDirectory()
   const port = freePort()
@@ -119,6 +124,7 @@ export const startForeman = async (targetPort: number): Promise<Listening & { re
       FOREMAN_OLLAMA_URL: `http://127.0.0.1:${targetPort}`,
       FOREMAN_DATA_DIR: directory.path,
       FOREMAN_LOG_LEVEL: 'warn',
+      ...settings,
     },
     stdin: 'ignore',
     stdout: 'inherit',

@@ -37,7 +37,8 @@ const compare = async (subjects: Subjects, request: string, connections: 1 | 16)
   return measured
 }
 
-const medianOf = (results: readonly LoadResult[], field: 'p50Ms' | 'p99Ms' | 'perSecond') =>
+/** The median over the rounds. */
+export const medianOf = (results: readonly LoadResult[], field: 'p50Ms' | 'p99Ms' | 'perSecond') =>
   median(results.map((result) => result[field]))
 
 /** The median over the rounds of the difference within a round. */

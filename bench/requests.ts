@@ -11,6 +11,9 @@ const messages = [
   { role: 'user', content: 'Why is the sky blue, and why is it red in the evening?' },
 ]
 
+const FILLER = 'A prompt of a length that people do send. '.repeat(44)
+const jobBody = { model: 'bench', messages: [...messages, { role: 'user', content: FILLER }] }
+
 /** A model of the bench's own target. */
 export const MODEL = 'bench'
 
@@ -19,6 +22,9 @@ export const requests = {
   embed: post('/api/embed', { model: MODEL, input: 'Why is the sky blue?' }),
   chat: post('/api/chat', { model: MODEL, messages, stream: false }),
   streamedChat: post('/api/chat', { model: MODEL, messages }),
+  /** 2 KB for the queue, and for the bare server's way around its group commit. */
+  job: post('/jobs', jobBody),
+  directJob: post('/direct', jobBody),
   /** An answer that takes so long. */
   heldChat: (milliseconds: number) =>
     post('/api/chat', {

@@ -34,6 +34,8 @@ export interface Amounts {
   readonly waiters: number
   /** Waiting jobs for the claim: the long backlog. */
   readonly backlog: number
+  /** Jobs whose ETA is compared. */
+  readonly etaJobs: number
 }
 
 export const fullAmounts: Amounts = {
@@ -44,6 +46,7 @@ export const fullAmounts: Amounts = {
   starts: 11,
   waiters: 1_000,
   backlog: 1_000_000,
+  etaJobs: 30,
 }
 
 export const quickAmounts: Amounts = {
@@ -54,4 +57,5 @@ export const quickAmounts: Amounts = {
   starts: 1,
   waiters: 50,
   backlog: 5_000,
+  etaJobs: 2,
 }

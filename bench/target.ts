@@ -27,7 +27,10 @@ const chat = chunk('Rayleigh scattering: air molecules scatter short, blue waves
 const vector = Array.from({ length: 768 }, (_, i) => Number(Math.sin(i).toFixed(8)))
 const embed = JSON.stringify({ model: MODEL, embeddings: [vector], total_duration: 1, load_duration: 1 })
 
-/** `chunks` pieces, one every `pauseMs`. */
+// Milliseconds of a clock that other processes of the bench can read too.
+const clockMs = () => performance.timeOrigin + performance.now()
+
+/** `chunks` pieces, one every `pauseMs`; each says when it was sent. */
 const stream = (chunks: number, pauseMs: number): Response => {
   const encoder = new TextEncoder()
   let timer: Timer | undefined
@@ -36,7 +39,7 @@ const stream = (chunks: number, pauseMs: number): Response => {
       let sent = 0
       const send = () => {
         sent++
-        controller.enqueue(encoder.encode(sent < chunks ? chunk(`tok${sent} `, { done: false }) : chunk('', last)))
+        controller.enqueue(encoder.encode(sent < chunks ? chunk(`tok${sent} at=${clockMs()} `, { done: false }) : chunk('', last)))
         if (sent < chunks) timer = setTimeout(send, pauseMs)
         else controller.close()
       }
@@ -47,9 +50,10 @@ const stream = (chunks: number, pauseMs: number): Response => {
   return new Response(body, { headers: NDJSON_TYPE })
 }
 
-/** `/api/chat`: streamed slowly, held for as long as the prompt says (`[[hold=ms]]`), or answered at once. */
+/** `/api/chat`: streamed slowly, held for as long as the prompt says (`[[hold=ms]]`), or answered at once (`[[now]]` when streamed). */
 const answerChat = async (request: Request): Promise<Response> => {
   const text = await request.text()
+  if (text.includes('[[now]]')) return new Response(`${chat}\n`, { headers: NDJSON_TYPE })
   if (!text.includes('"stream":false')) return stream(20, 50)
   const hold = /\[\[hold=(\d+)\]\]/.exec(text)?.[1]
   if (hold !== undefined) await Bun.sleep(Number(hold))

@@ -39,8 +39,15 @@ export interface Submission {
 }
 
 export type SubmitOutcome =
-  /** `known`: an earlier submit with the same idempotency key made it. */
-  | { readonly kind: 'accepted'; readonly jobId: string; readonly known: boolean }
+  /** `known`: an earlier submit with the same idempotency key made it. Else it waits at `seq`, as of the moment it was written. */
+  | { readonly kind: 'accepted'; readonly jobId: string; readonly known: true }
+  | {
+      readonly kind: 'accepted'
+      readonly jobId: string
+      readonly known: false
+      readonly seq: number
+      readonly residencyKey: string
+    }
   | ({ readonly kind: 'problem' } & Problem)
 
 export type CancelOutcome =
@@ -118,7 +125,7 @@ export const createJobs = (deps: JobsDeps): Jobs => {
     // The row is on disk first: an async job that a power cut takes back must not have begun.
     worker.nudge()
     emit({ event: 'job_submitted', jobId, kind: 'async', model: call.model, residencyKey: call.residencyKey, endpoint })
-    return { kind: 'accepted', jobId, known: false }
+    return { kind: 'accepted', jobId, known: false, seq: outcome.seq, residencyKey: call.residencyKey }
   }
 
   const waitFinal = (jobId: string, waitMs: number, signal: AbortSignal): Promise<void> =>

@@ -5,11 +5,12 @@ import type { Guard } from './auth.ts'
 import { docsRoutes } from './docs.ts'
 import type { Forward } from './forward.ts'
 import { type HealthDeps, healthRoutes } from './health.ts'
-import { type JobsRoutesDeps, jobsRoutes } from './jobs.ts'
+import { isJobsPath, type JobsRoutesDeps, jobsRefusal, jobsRoutes } from './jobs.ts'
 import type { OllamaHandler } from './ollama.ts'
 import { bytesResponse } from './openapi.ts'
 import { refusal } from './refuse.ts'
 import { decodedPath, pathAndQuery, pathOf } from './request-path.ts'
+import { IDLE_TIMEOUT_S, type TimingServer, timingOf } from './timing.ts'
 
 export interface AppDeps {
   readonly guard: Guard
@@ -22,9 +23,6 @@ export interface AppDeps {
   readonly onBug: (error: unknown, path: string) => void
 }
 
-// An idle connection lives a minute. A body that stops arriving is cut within 30 s: Bun looks every 4 s (25 takes 28).
-const IDLE_TIMEOUT_S = 60
-const BODY_TIMEOUT_S = 25
 // Bodies are bounded where they are read, because blob uploads stream through whatever their size.
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER
 
@@ -42,10 +40,6 @@ const redirect = (method: string, status: 301 | 307, path: string, query: string
   return new Response(`<a href="${location.replaceAll('"', '%22')}">${text}</a>.\n\n`, { status, headers })
 }
 
-interface RequestServer {
-  timeout(request: Request, seconds: number): void
-}
-
 const summaries: Record<Route['class'], string> = {
   queued: 'one at a time, through the queue',
   bypass: 'at once, beside a generation',
@@ -54,23 +48,21 @@ const summaries: Record<Route['class'], string> = {
 
 /** Builds the app; nothing listens yet. */
 export const createApp = ({ guard, handle, forward, health, jobs, metrics, version, onBug }: AppDeps) => {
-  const answer = (route: Route, request: Request, server: RequestServer | null): Response | Promise<Response> => {
+  const answer = (route: Route, request: Request, server: TimingServer | null): Response | Promise<Response> => {
+    if (isJobsPath(pathOf(request))) return jobsRefusal(guard, request)
     const refused = guard(request, route.flavour)
     if (refused !== null) return refused
     if (route.path === '/')
       return new Response('Ollama is running', { headers: { 'Content-Type': 'text/plain; charset=utf-8' } })
-    server?.timeout(request, BODY_TIMEOUT_S)
-    return handle(route, request, {
-      // A waiting client may wait: from here on the queue decides how long.
-      untimed: () => server?.timeout(request, 0),
-      // The setting stays with the connection, and an idle one must not live for ever.
-      timed: () => server?.timeout(request, IDLE_TIMEOUT_S),
-    })
+    const timing = timingOf(request, server)
+    timing.readingBody()
+    return handle(route, request, timing)
   }
 
   /** Everything that no route of the table took, in Ollama's own words. */
-  const fallback = (request: Request, server: RequestServer | null): Response | Promise<Response> => {
+  const fallback = (request: Request, server: TimingServer | null): Response | Promise<Response> => {
     const path = pathOf(request)
+    if (isJobsPath(path)) return jobsRefusal(guard, request)
     const ollamaPath = /^\/+(api|v1)(\/|$)/.test(decodedPath(path))
     const refused = guard(request)
     if (refused !== null) return refused
@@ -93,15 +85,16 @@ export const createApp = ({ guard, handle, forward, health, jobs, metrics, versi
   }
 
   /** Paths newer than this table, and preflights, are the target's to answer. */
-  const pass = (request: Request, server: RequestServer | null) => {
-    server?.timeout(request, 0)
+  const pass = (request: Request, server: TimingServer | null) => {
+    const timing = timingOf(request, server)
+    timing.untimed()
     const body = request.body === null ? null : 'stream'
     return forward(request, {
       flavour: 'native',
       body,
       repeatable: false,
       patient: false,
-      onEnd: () => server?.timeout(request, IDLE_TIMEOUT_S),
+      onEnd: timing.timed,
     })
   }
 
@@ -109,7 +102,7 @@ export const createApp = ({ guard, handle, forward, health, jobs, metrics, versi
     serve: { idleTimeout: IDLE_TIMEOUT_S, development: false, maxRequestBodySize: NO_BODY_LIMIT },
   })
     // Before the hook below: it would answer for these routes too, in Ollama's words.
-    .use(jobsRoutes(jobs))
+    .use(jobsRoutes(jobs, fallback))
     .onError(({ code, error, request }) => {
       if (code === 'NOT_FOUND') return notFound()
       onBug(error, pathOf(request))

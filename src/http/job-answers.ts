@@ -13,19 +13,15 @@ import { LIMIT_DEFAULT, type PageJson, showQuery } from './job-schemas.ts'
 import { submitJob, WAIT_MAX_MS } from './job-submit.ts'
 import { createJobViews, type JobViewDeps } from './job-view.ts'
 import { problemResponse } from './problem.ts'
+import type { Timing } from './timing.ts'
 
 export interface JobAnswersDeps extends Omit<JobViewDeps, 'reader' | 'inlineMaxBytes'> {
   readonly jobs: Pick<Jobs, 'submit' | 'cancel' | 'waitFinal'>
   readonly reader: JobReader
-  readonly board: Pick<Board, 'listen'>
+  readonly board: Pick<Board, 'listen' | 'soFar'>
   readonly bodies: BodyReader
   readonly clock: Clock
   readonly artifactInlineMaxBytes: number
-}
-
-/** A server that would time the connection. */
-export interface TimingServer {
-  timeout(request: Request, seconds: number): void
 }
 
 export interface ListQuery {
@@ -36,8 +32,6 @@ export interface ListQuery {
   readonly after?: string
 }
 
-// A body that stops arriving is cut; a client that waits for a job is not.
-const BODY_TIMEOUT_S = 30
 // Longer than any id or name: what is repeated in a sentence stays short.
 const NAMED_MAX_CHARACTERS = 80
 
@@ -73,10 +67,7 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
   const shown = (request: Request, id: string) => withJob(request, id, (job) => Response.json(views.show(job)))
 
   return {
-    submit(request: Request, server: TimingServer | null) {
-      server?.timeout(request, BODY_TIMEOUT_S)
-      return submitJob(submitDeps, request, () => server?.timeout(request, 0))
-    },
+    submit: (request: Request, timing: Timing) => submitJob(submitDeps, request, timing),
 
     list({ state, model, kind, after, limit = LIMIT_DEFAULT }: ListQuery): Response {
       const filter = { state: state ?? null, model: model ?? null, kind: kind ?? null, after: after ?? null }
@@ -86,14 +77,15 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
       return Response.json({ jobs: views.page(page), next } satisfies PageJson)
     },
 
-    async show(request: Request, id: string, wait: string | undefined, server: TimingServer | null) {
+    async show(request: Request, id: string, wait: string | undefined, timing: Timing) {
       const waitMs = waitMsOf(wait)
       const detail = `query wait is not understood: ${showQuery.properties.wait.description}`
       if (waitMs === null) return problemResponse(request, { code: 'invalid', detail })
       const job = reader.find(id)
       if (waitMs > 0 && job !== null && !isFinal(job.state)) {
-        server?.timeout(request, 0)
+        timing.untimed()
         await jobs.waitFinal(id, waitMs, request.signal)
+        timing.timed()
       }
       return shown(request, id)
     },
@@ -109,7 +101,7 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
         return problemResponse(request, { code: 'already-final', detail: `the job is ${outcome.state} and stays so` })
       }),
 
-    events: (request: Request, id: string, lastEventId: string | undefined, server: TimingServer | null) =>
+    events: (request: Request, id: string, lastEventId: string | undefined, timing: Timing) =>
       withJob(request, id, (job) => {
         const detail = 'the transitions of a call whose client waits are not kept: GET /jobs/{id} shows its state'
         if (job.kind === 'sync') return problemResponse(request, syncCall(detail))
@@ -120,8 +112,8 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
           return new Response(null, { status: 204 })
         const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' }
         if (request.method === 'HEAD') return new Response(null, { headers })
-        server?.timeout(request, 0)
-        return new Response(jobEvents(job, after, eventsDeps), { headers })
+        timing.untimed()
+        return new Response(jobEvents(job, after, { ...eventsDeps, onEnd: timing.timed }), { headers })
       }),
 
     artifact: (request: Request, id: string, name: string) =>

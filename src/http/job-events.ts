@@ -8,8 +8,10 @@ import { createLineCutter } from './line-cutter.ts'
 
 export interface JobEventsDeps extends Showing {
   readonly reader: Pick<JobReader, 'find' | 'transitions' | 'listedArtifacts'>
-  readonly board: Pick<Board, 'listen'>
+  readonly board: Pick<Board, 'listen' | 'soFar'>
   readonly clock: Clock
+  /** Called once when the stream is over, whoever ended it. */
+  readonly onEnd: () => void
 }
 
 // Proxies close what is silent for a minute or less.
@@ -89,10 +91,12 @@ export const jobEvents = (job: StoredJob, after: number, deps: JobEventsDeps): R
     end = () => {
       unlisten()
       cancelHeartbeat()
+      deps.onEnd()
     }
     beat()
     catchUp()
     isLive = true
+    if (!isOver) for (const bytes of board.soFar(job.id)) passLines(cutter.cut(bytes))
     const now = isOver ? null : reader.find(job.id)
     // It was final before this reader came, which has seen the last transition already.
     if (!isOver && (now === null || isFinal(now.state))) finish()

@@ -11,6 +11,7 @@ import type { JobReader } from '../store/reader.ts'
 import type { BodyReader } from './body.ts'
 import type { JobViews } from './job-view.ts'
 import { problemResponse } from './problem.ts'
+import type { Timing } from './timing.ts'
 
 export interface SubmitDeps {
   readonly jobs: Pick<Jobs, 'submit' | 'waitFinal'>
@@ -35,11 +36,12 @@ const submissionOf = (request: Request, body: Uint8Array): Submission => {
   return { body, idempotency: { key, fingerprint: createHash('sha256').update(body).digest() } }
 }
 
-/** `bodyRead` is called once the body is in hand, so that the server stops timing the connection. */
-export const submitJob = async (deps: SubmitDeps, request: Request, bodyRead: () => void): Promise<Response> => {
+/** The answer to one POST. */
+export const submitJob = async (deps: SubmitDeps, request: Request, timing: Timing): Promise<Response> => {
   const { jobs, reader, views } = deps
+  timing.readingBody()
   const read = await deps.bodies.read(request)
-  bodyRead()
+  timing.timed()
   if (read.kind === 'left') return new Response(null, { status: 499 })
   if (read.kind === 'failed') return problemResponse(request, problemOf(read.failure.code))
   const outcome = await jobs.submit(submissionOf(request, read.bytes)).finally(read.release)
@@ -51,8 +53,10 @@ export const submitJob = async (deps: SubmitDeps, request: Request, bodyRead: ()
   if (waitMs !== null) {
     const heldMs = Math.min(waitMs, WAIT_MAX_MS)
     headers['Preference-Applied'] = `wait=${heldMs / 1_000}`
+    timing.untimed()
     await jobs.waitFinal(outcome.jobId, heldMs, request.signal)
-  }
+    timing.timed()
+  } else if (!outcome.known) return Response.json(views.fresh(outcome.jobId, outcome), { status: 202, headers })
   const job = reader.find(outcome.jobId)
   if (job === null) return problemResponse(request, { code: 'not-found', detail: 'the job has been swept already' })
   if (waitMs !== null && isFinal(job.state)) return Response.json(views.show(job), { headers })

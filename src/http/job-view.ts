@@ -24,6 +24,8 @@ export interface JobViews {
   /** Jobs as a page shows them, newest first: results and artifacts by link only, or 500 of them could be 256 MiB. */
   page(jobs: readonly StoredJob[]): JobJson[]
   accepted(job: StoredJob): AcceptedJson
+  /** A job that was written this moment: it need not be read to be known. */
+  fresh(jobId: string, waiting: Pick<StoredJob, 'seq' | 'residencyKey'>): AcceptedJson
 }
 
 const nowhere: Place = { position: null, eta_seconds: null }
@@ -44,16 +46,21 @@ const remainingSeconds = (state: 'loading' | 'working', { jobMs, loadMs }: Pace,
 export const createJobViews = (deps: JobViewDeps): JobViews => {
   const { reader, line, paces } = deps
 
-  const placeOf = ({ state, seq, notBefore, residencyKey: key }: StoredJob): Place => {
-    if (isFinal(state) || notBefore !== null) return nowhere
-    const running = deps.running()
-    if (state === 'loading' || state === 'working')
-      return { position: 0, eta_seconds: remainingSeconds(state, paces.of(key), running?.elapsedMs ?? 0) }
+  const waitingPlace = ({ seq, residencyKey: key }: Pick<StoredJob, 'seq' | 'residencyKey'>): Place => {
     const ahead = line.ahead(seq)
     if (ahead === null) return nowhere
+    const position = ahead.total + 1
+    if (!deps.isReachable()) return { position, eta_seconds: null }
     const waiting = [...ahead.byKey].map(([residencyKey, jobs]) => ({ residencyKey, jobs }))
-    const eta = etaSeconds({ key, residentKey: deps.residentKey(), waiting, running }, paces.of)
-    return { position: ahead.total + 1, eta_seconds: deps.isReachable() ? eta : null }
+    const circumstances = { key, residentKey: deps.residentKey(), waiting, running: deps.running() }
+    return { position, eta_seconds: etaSeconds(circumstances, paces.of) }
+  }
+
+  const placeOf = (job: StoredJob): Place => {
+    const { state, notBefore, residencyKey } = job
+    if (isFinal(state) || notBefore !== null) return nowhere
+    if (state !== 'loading' && state !== 'working') return waitingPlace(job)
+    return { position: 0, eta_seconds: remainingSeconds(state, paces.of(residencyKey), deps.running()?.elapsedMs ?? 0) }
   }
 
   const viewOf = (job: StoredJob, showing: Showing): JobJson => {
@@ -90,5 +97,6 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     // From the oldest on, so that the line is counted once and not from its head for each.
     page: (jobs) => jobs.map((_, i) => viewOf(jobs[jobs.length - 1 - i]!, byLink)).reverse(),
     accepted: (job) => ({ job_id: job.id, state: job.state, ...placeOf(job) }),
+    fresh: (jobId, waiting) => ({ job_id: jobId, state: 'queued', ...waitingPlace(waiting) }),
   }
 }

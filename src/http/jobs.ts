@@ -7,14 +7,19 @@ import * as schemas from './job-schemas.ts'
 import { bytesResponse, emptyResponse } from './openapi.ts'
 import { problemResponse } from './problem.ts'
 import { pathOf } from './request-path.ts'
+import { type TimingServer, timingOf } from './timing.ts'
 
 export interface JobsRoutesDeps extends JobAnswersDeps {
   readonly guard: Guard
   readonly onBug: (error: unknown, path: string) => void
 }
 
-/** Thrown by the guard, because Elysia's only hook before the schemas has no other way out. */
+// Thrown, because Elysia's only hook before the schemas has no other way out.
 class Unauthorized extends Error {}
+class Misrouted extends Error {}
+
+/** Answers what is not for these routes. */
+export type Elsewhere = (request: Request, server: TimingServer | null) => Response | Promise<Response>
 
 /** Which methods each path takes; the others get 405. */
 export const jobsMethods: Readonly<Record<string, string>> = {
@@ -32,28 +37,49 @@ const invalid = ({ type, valueError }: ValidationError): Problem => {
   return { code: 'invalid', detail: `${place}${name} is not understood: ${meaning}` }
 }
 
+/** Whether a request is for /jobs, by its own path: Elysia's is wrong for a Host of less than 4 characters. */
+export const isJobsPath = (path: string): boolean => /^\/jobs(?:\/|$)/.test(path)
+
+const patterns = Object.entries(jobsMethods).map(([path, methods]) => ({
+  methods,
+  pattern: new RegExp(`^${path.replaceAll(/:\w+/g, '[^/]+')}/?$`),
+}))
+
+/** What no route of /jobs took: no token, no such method, no such path. */
+export const jobsRefusal = (guard: Guard, request: Request): Response => {
+  if (guard(request) !== null) return problemResponse(request, unauthorized)
+  const known = patterns.find(
+    ({ pattern, methods }) => pattern.test(pathOf(request)) && !methods.includes(request.method),
+  )
+  if (known === undefined) return problemResponse(request, { code: 'not-found', detail: 'there is no such path' })
+  const detail = `this path does not take ${request.method}, only ${known.methods}`
+  return problemResponse(request, { code: 'method-not-allowed', detail }, { Allow: known.methods })
+}
+
+const unauthorized: Problem = { code: 'unauthorized', detail: 'send FOREMAN_TOKEN as a bearer token' }
 const { problemResponses } = schemas
 const always = ['unauthorized', 'internal'] as const
 const tags = ['jobs']
 
 /** The routes of one foreman. */
-export const jobsRoutes = (deps: JobsRoutesDeps) => {
+export const jobsRoutes = (deps: JobsRoutesDeps, elsewhere: Elsewhere) => {
   const answers = createJobAnswers(deps)
-  const routes = new Elysia({ name: 'jobs' })
-    .onError(({ error, request }) => {
-      if (error instanceof Unauthorized)
-        return problemResponse(request, { code: 'unauthorized', detail: 'send FOREMAN_TOKEN as a bearer token' })
+  return new Elysia({ name: 'jobs' })
+    .onError(({ error, request, server }) => {
+      if (error instanceof Misrouted) return elsewhere(request, server)
+      if (error instanceof Unauthorized) return problemResponse(request, unauthorized)
       if (error instanceof ValidationError) return problemResponse(request, invalid(error))
       deps.onBug(error, pathOf(request))
       return problemResponse(request, { code: 'internal', detail: 'a bug of foreman: its log says more' })
     })
     .onTransform(({ request, query }) => {
+      if (!isJobsPath(pathOf(request))) throw new Misrouted()
       // Before the schemas: who may not come in is not told what is wrong with the question.
       if (deps.guard(request) !== null) throw new Unauthorized()
       // `?state=&model=` is how a form says nothing.
       for (const [name, value] of Object.entries(query)) if (value === '') delete query[name]
     })
-    .post('/jobs', ({ request, server }) => answers.submit(request, server), {
+    .post('/jobs', ({ request, server }) => answers.submit(request, timingOf(request, server)), {
       parse: 'none',
       headers: schemas.submitHeaders,
       response: {
@@ -69,12 +95,16 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
       response: { 200: schemas.listedSchema, ...problemResponses('invalid', ...always) },
       detail: { summary: 'Jobs and calls, newest first', tags },
     })
-    .get('/jobs/:id', ({ params, query, request, server }) => answers.show(request, params.id, query.wait, server), {
-      params: schemas.idParams,
-      query: schemas.showQuery,
-      response: { 200: schemas.shownSchema, ...problemResponses('invalid', 'not-found', ...always) },
-      detail: { summary: 'One job; with wait, when it is final', tags },
-    })
+    .get(
+      '/jobs/:id',
+      ({ params, query, request, server }) => answers.show(request, params.id, query.wait, timingOf(request, server)),
+      {
+        params: schemas.idParams,
+        query: schemas.showQuery,
+        response: { 200: schemas.shownSchema, ...problemResponses('invalid', 'not-found', ...always) },
+        detail: { summary: 'One job; with wait, when it is final', tags },
+      },
+    )
     .delete('/jobs/:id', ({ params, request }) => answers.cancel(request, params.id), {
       params: schemas.idParams,
       response: {
@@ -85,7 +115,8 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
     })
     .get(
       '/jobs/:id/events',
-      ({ params, query, request, server }) => answers.events(request, params.id, query.last_event_id, server),
+      ({ params, query, request, server }) =>
+        answers.events(request, params.id, query.last_event_id, timingOf(request, server)),
       {
         params: schemas.idParams,
         query: schemas.eventsQuery,
@@ -109,19 +140,4 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
       },
       detail: { summary: 'An artifact, to the byte', tags },
     })
-  for (const [path, methods] of Object.entries(jobsMethods)) {
-    const refused = (method: string): Problem => ({
-      code: 'method-not-allowed',
-      detail: `this path does not take ${method}, only ${methods}`,
-    })
-    routes.all(path, ({ request }) => problemResponse(request, refused(request.method), { Allow: methods }), {
-      parse: 'none',
-      detail: { hide: true },
-    })
-  }
-  const nothing: Problem = { code: 'not-found', detail: 'there is no such path' }
-  return routes.all('/jobs/*', ({ request }) => problemResponse(request, nothing), {
-    parse: 'none',
-    detail: { hide: true },
-  })
 }

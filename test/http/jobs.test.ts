@@ -170,6 +170,17 @@ describe('the line', () => {
     await Promise.all(waiting.map((id) => jobs.finished(id)))
   })
 
+  test('64 who submit at once are told 64 different places', async () => {
+    await idle(foreman)
+    const busy = await occupied()
+    const body = JSON.stringify(chat('x'))
+    const answers = await Promise.all(Array.from({ length: 64 }, () => jobs.call('POST', '/jobs', { body })))
+    const positions = answers.map(({ json }) => Number(json['position'])).sort((a, b) => a - b)
+    expect(positions).toEqual(Array.from({ length: 64 }, (_, i) => i + 1))
+    await busy.free()
+    await idle(foreman)
+  })
+
   test('a job whose model ran lately has an ETA, an unknown one has none', async () => {
     await idle(foreman)
     const busy = await occupied()
@@ -282,6 +293,30 @@ describe('refusals', () => {
         expectProblem(answer, 'method-not-allowed', new RegExp(method))
         expect(answer.headers.get('allow')).toBe(allow)
       }
+  })
+
+  test('a Host of less than four characters changes no path: the router gets those wrong', async () => {
+    const ask = async (method: string, path: string) => {
+      const client = await rawClient(foreman.port)
+      client.send(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      await client.closed()
+      client.destroy()
+      const [, status, type] = /^HTTP\/1\.1 (\d+)[\s\S]*?content-type: ([\w/+]+)/i.exec(client.received()) ?? []
+      return `${method} ${path} ${status} ${type}`
+    }
+    for (const answer of [
+      'GET /jobs 200 application/json',
+      'GET /jobs?limit=1 200 application/json',
+      'GET /jobs/ 404 application/problem+json',
+      'GET /jobs/x 404 application/problem+json',
+      'PUT /jobs/x 405 application/problem+json',
+      'GET /jobs/x/y/z/a 404 application/problem+json',
+      'GET /api/jobs 404 text/plain',
+      'GET /api/jobs/x 404 text/plain',
+    ]) {
+      const [method = '', path = ''] = answer.split(' ')
+      expect(await ask(method, path)).toBe(answer)
+    }
   })
 
   test('HEAD gives the head of GET and no body', async () => {

@@ -13,9 +13,6 @@ export interface RawClient {
   /** Resolves when the other side has closed, with how. */
   closed(): Promise<Exclude<Closing, 'open'>>
   closing(): Closing
-  /** Stops reading, so that the other side's writes pile up. */
-  pause(): void
-  resume(): void
   /** Half-close: FIN, still reading. */
   finish(): void
   destroy(): void
@@ -74,8 +71,6 @@ export const rawClient = (port: number): Promise<RawClient> =>
           }),
         closed: () => when(() => (closing === 'open' ? undefined : closing)),
         closing: () => closing,
-        pause: () => void socket.pause(),
-        resume: () => void socket.resume(),
         finish: () => void socket.end(),
         destroy: () => void socket.destroy(),
       })
