@@ -116,6 +116,7 @@ export const createPoller = (deps: PollerDeps): Poller => {
 
   const loop = async () => {
     while (running) {
+      const began = clock.monotonicMs()
       const served = waiters
       waiters = []
       try {
@@ -124,7 +125,8 @@ export const createPoller = (deps: PollerDeps): Poller => {
         emit({ event: 'loop_failed', loop: 'poller', error })
       }
       for (const resolve of served) resolve()
-      await rest(clock.monotonicMs())
+      // From its beginning: a poll of a sleeping target takes seconds, and the return is to be seen within one interval.
+      await rest(began)
     }
     for (const resolve of waiters) resolve()
   }
