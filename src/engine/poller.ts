@@ -27,7 +27,8 @@ export interface Poller {
   poll(): Promise<void>
   /** Somebody began to wait for an unreachable target: ask sooner. */
   hurry(): void
-  start(): void
+  /** Resolves after the first poll. */
+  start(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -144,7 +145,9 @@ export const createPoller = (deps: PollerDeps): Poller => {
     },
     start() {
       running = true
+      const first = new Promise<void>((resolve) => waiters.push(resolve))
       looping = loop()
+      return first
     },
     async stop() {
       running = false
