@@ -32,7 +32,7 @@ const build = (unreachableDeadlineMs: number) => {
     },
   }
   const intake = createIntake({
-    queue: { ...queue, claim: nothing, advance: nothing, settle: nothing, hasReady: () => false },
+    queue: { ...queue, claim: nothing, advance: nothing, settle: nothing, hasReady: () => false, isEmpty: () => true },
     callers,
     worker: { nudge: () => undefined, interrupt: () => false },
     state,
