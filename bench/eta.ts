@@ -5,7 +5,7 @@ import { submit } from './events.ts'
 import { type Amounts, type Row, told } from './row.ts'
 import { median, quantile } from './statistics.ts'
 
-const MODELS = ['llama3.2:3b', 'qwen3:14b'] as const
+const MODELS = ['llama3.2:3b', 'qwen3:8b'] as const
 const LOAD_MS = 1_000
 const JOB_MS = 400
 // Jobs come a little faster than they are done, so that a line forms.
@@ -53,13 +53,18 @@ export const etaRows = async ({ etaJobs }: Amounts): Promise<Row[]> => {
   const foreman = await startForeman(simulator.port)
   try {
     const jobs = await runJobs(foreman.port, etaJobs)
-    const errors = jobs.flatMap(({ etaMs, actualMs }) => (etaMs === null ? [] : [Math.abs(etaMs - actualMs) / actualMs]))
+    const errors = jobs.flatMap(({ etaMs, actualMs }) =>
+      etaMs === null ? [] : [Math.abs(etaMs - actualMs) / actualMs],
+    )
     const name = `ETA of ${etaJobs} jobs, two models in turns, one loaded at a time`
     if (errors.length === 0) return [told(name, 'none was told')]
     const sorted = errors.sort((a, b) => a - b)
     const percent = (share: number) => `${(share * 100).toFixed(0)} %`
     return [
-      told(`${name}: error beside the real time, p50 / p90`, `${percent(median(sorted))} / ${percent(quantile(sorted, 0.9))}`),
+      told(
+        `${name}: error beside the real time, p50 / p90`,
+        `${percent(median(sorted))} / ${percent(quantile(sorted, 0.9))}`,
+      ),
       told(`${name}: not told`, String(jobs.length - errors.length)),
     ]
   } finally {

@@ -39,7 +39,9 @@ const stream = (chunks: number, pauseMs: number): Response => {
       let sent = 0
       const send = () => {
         sent++
-        controller.enqueue(encoder.encode(sent < chunks ? chunk(`tok${sent} at=${clockMs()} `, { done: false }) : chunk('', last)))
+        controller.enqueue(
+          encoder.encode(sent < chunks ? chunk(`tok${sent} at=${clockMs()} `, { done: false }) : chunk('', last)),
+        )
         if (sent < chunks) timer = setTimeout(send, pauseMs)
         else controller.close()
       }

@@ -15,7 +15,7 @@ if (files.length === 0) {
 print(`long tests in ${files.length} files`)
 const run = await runTests({ files, timeoutMs: 6 * 3_600_000, print })
 
-/** What test/support/figure.ts prints: the word figure, the promise, what was measured, the value; tabs between. */
+/** What test/support/figures.ts prints: the word figure, the promise, what was measured, the value; tabs between. */
 const figures = run.said
   .split('\n')
   .filter((line) => line.startsWith('figure\t'))

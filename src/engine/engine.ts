@@ -169,10 +169,9 @@ export const createEngine = (deps: EngineDeps): Engine => {
     start() {
       tick()
       worker.start()
-      poller.start()
       janitor.start()
       // The first poll says whether the target is there at all.
-      void poller.poll().then(() => (state.view.reachable ? embedder.warm() : undefined))
+      void poller.start().then(() => (state.view.reachable ? embedder.warm() : undefined))
     },
     async stop(graceMs) {
       unsubscribe()

@@ -27,7 +27,8 @@ export interface Poller {
   poll(): Promise<void>
   /** Somebody began to wait for an unreachable target: ask sooner. */
   hurry(): void
-  start(): void
+  /** Resolves after the first poll. */
+  start(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -116,6 +117,7 @@ export const createPoller = (deps: PollerDeps): Poller => {
 
   const loop = async () => {
     while (running) {
+      const began = clock.monotonicMs()
       const served = waiters
       waiters = []
       try {
@@ -124,7 +126,8 @@ export const createPoller = (deps: PollerDeps): Poller => {
         emit({ event: 'loop_failed', loop: 'poller', error })
       }
       for (const resolve of served) resolve()
-      await rest(clock.monotonicMs())
+      // From its beginning: a poll of a sleeping target takes seconds, and the return is to be seen within one interval.
+      await rest(began)
     }
     for (const resolve of waiters) resolve()
   }
@@ -142,7 +145,9 @@ export const createPoller = (deps: PollerDeps): Poller => {
     },
     start() {
       running = true
+      const first = new Promise<void>((resolve) => waiters.push(resolve))
       looping = loop()
+      return first
     },
     async stop() {
       running = false

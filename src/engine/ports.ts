@@ -47,4 +47,6 @@ export interface EngineQueue {
   settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly CallerArtifact[]): Promise<boolean>
   withdraw(id: string, reason: 'cancelled' | Failure, now: number): Promise<boolean>
   hasReady(residencyKey: string): boolean
+  /** Whether nothing waits, submits on their way included. */
+  isEmpty(): boolean
 }

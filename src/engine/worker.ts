@@ -48,6 +48,9 @@ const brokenBy = (code: FailureCode): Ran => ({
   artifacts: [],
 })
 
+// Long enough for a client that asks again at once, far too short for anybody to see the row.
+const LINGER_MS = 2
+
 // A loop that failed (a full disk, a bug) tries again after this long; it must not spin.
 const LOOP_PAUSE_MS = 1_000
 
@@ -150,6 +153,8 @@ export const createWorker = (given: WorkerDeps): Worker => {
     announce(job, verdict, outcome)
     if (verdict.to === 'failed') caller.fail(verdict.failure, verdict.answer, verdict.told)
     if (verdict.to !== 'queued') deps.release(job.id)
+    // The client has its answer: the row may wait for the next call's, and one transaction carries both.
+    if (verdict.to === 'done' && job.kind === 'sync' && queue.isEmpty()) await nudge.wait(LINGER_MS)
     return () => conclude(job, verdict, caller, ran)
   }
 

@@ -47,6 +47,8 @@ export interface Queue {
   recover(now: number): { requeued: number; abandoned: number; exhausted: number }
   /** Whether another job with this key is ready to run. */
   hasReady(residencyKey: string): boolean
+  /** Whether nothing waits, submits on their way included. */
+  isEmpty(): boolean
   requestBody(seq: number): Uint8Array | null
   counts(): QueueCounts
 }
@@ -208,6 +210,7 @@ export const createQueue = ({
       return recovered
     },
     hasReady: (residencyKey) => sql.hasReady.get(residencyKey) !== null,
+    isEmpty: () => queued === 0,
     requestBody: (seq) => sql.requestBody.get(seq)?.body ?? null,
     counts: () => ({ queued, oldestCreatedAt: sql.oldest.get()?.created_at ?? null }),
   }

@@ -52,7 +52,7 @@ const submitUntilRefused = async (jobs: JobsClient): Promise<JobsAnswer[]> => {
   const isRefused = () => answers.some(({ status }) => status === 503)
   const lane = async () => {
     while (!isRefused() && answers.length < SUBMITS_MAX) {
-      const prompt = `[[n=1]] [[id=${number++}]] ${'x'.repeat(2_000)}`
+      const prompt = `[[n=1]] [[id=${number++}]] ${'x'.repeat(8_000)}`
       const body = JSON.stringify(chat(prompt, { state_webhook_url: receiver.url }))
       answers.push(await jobs.call('POST', '/jobs', { body }))
     }

@@ -8,6 +8,8 @@ import {
   asyncJob,
   type CallEnd,
   chat,
+  eachLane,
+  endingWith,
   inspect,
   jobId,
   prompt,
@@ -50,16 +52,9 @@ const toldAll = (ends: readonly CallEnd[]) => {
   }
 }
 
-const live = async (lane: Lane): Promise<void> => {
-  const { dice, dataDir, simulator } = lane
-  const moment = dice.pick(MOMENTS)
-  if (moment === 'async') {
-    const fresh = Array.from({ length: dice.between(1, 6) }, () =>
-      asyncJob(jobId(lane.name, lane.jobs++), dice.pick(MODELS), `[[n=${dice.between(1, 40)}]]`),
-    )
-    await withDatabase(dataDir, (db) => submitAll(db, fresh))
-  }
-  const daemon = await spawnForeman(simulator.url, dataDir, debug)
+/** Brings the daemon to this moment, stops it and hears how everybody was told. */
+const stopAt = async (lane: Lane, daemon: Daemon, moment: (typeof MOMENTS)[number]): Promise<void> => {
+  const { dice } = lane
   const url = await daemon.ready()
   const clients = Array.from({ length: clientsAt[moment] }, () =>
     chat(url, prompt(dice.pick(MODELS), `[[n=${dice.between(1, 40)}]]`)),
@@ -79,6 +74,19 @@ const live = async (lane: Lane): Promise<void> => {
   lane.stopsMs.push(performance.now() - signalledAt)
   const ends = await Promise.all(clients)
   toldAll(moment === 'arriving' ? ends.filter(({ kind }) => kind === 'answered') : ends)
+}
+
+const live = async (lane: Lane): Promise<void> => {
+  const { dice, dataDir, simulator } = lane
+  const moment = dice.pick(MOMENTS)
+  if (moment === 'async') {
+    const fresh = Array.from({ length: dice.between(1, 6) }, () =>
+      asyncJob(jobId(lane.name, lane.jobs++), dice.pick(MODELS), `[[n=${dice.between(1, 40)}]]`),
+    )
+    await withDatabase(dataDir, (db) => submitAll(db, fresh))
+  }
+  const daemon = await spawnForeman(simulator.url, dataDir, debug)
+  await endingWith(daemon, () => stopAt(lane, daemon, moment))
 }
 
 /** Graceful stops cost no attempt and abandon nobody. */
@@ -118,15 +126,13 @@ test(`${STOPS} SIGTERM at random moments exit 0 within the grace and lose nothin
     }),
   )
   try {
-    await Promise.all(
-      lanes.map(async ({ lane }) => {
-        for (let number = 0; number < stops; number++) await live(lane)
-        const counts = await intact(lane)
-        const left = counts['async/queued'] ?? 0
-        figure('L1', `lane ${lane.name}: ${stops} SIGTERM, 0 lost, ${left} async jobs put back with their attempt`)
-        figure('L1', `lane ${lane.name}: readyz while draining: ${JSON.stringify(lane.notReady)}`)
-      }),
-    )
+    await eachLane(lanes, async ({ lane }) => {
+      for (let number = 0; number < stops; number++) await live(lane)
+      const counts = await intact(lane)
+      const left = counts['async/queued'] ?? 0
+      figure('L1', `lane ${lane.name}: ${stops} SIGTERM, 0 lost, ${left} async jobs still wait, no attempt spent`)
+      figure('L1', `lane ${lane.name}: readyz while draining: ${JSON.stringify(lane.notReady)}`)
+    })
     const stopsMs = lanes.flatMap(({ lane }) => lane.stopsMs)
     figure('L1', `SIGTERM to exit: ${spread(stopsMs)}`)
     expect(Math.max(...stopsMs)).toBeLessThanOrEqual(GRACE_MS + 1_000)

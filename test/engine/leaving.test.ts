@@ -56,6 +56,20 @@ test('a caller that leaves during a load leaves it to the next who waits for the
   expect(bench.target.seen.filter(({ isLoad, path }) => isLoad && path === '/api/generate').length).toBe(1)
 })
 
+test('a load that its caller left is finished for those who wait for it, before an older job for another model', async () => {
+  bench = createBench({ loadMs: 60_000 })
+  const a = bench.call('a', { model: 'm-a' })
+  await bench.quiet()
+  const b = bench.call('b', { model: 'm-b' })
+  await bench.quiet()
+  const c = bench.call('c', { model: 'm-a' })
+  await bench.clock.advance(30_000)
+  a.leave()
+  await bench.until(() => b.isOver && c.isOver, 300_000)
+  expect(bench.target.loads).toEqual(['m-a', 'm-b'])
+  expect(bench.eventsOf('job_done').map(({ jobId }) => jobId)).toEqual(['c', 'b'])
+})
+
 test('when all who wait for a load leave at the same moment, nothing is loaded for nobody', async () => {
   bench = createBench({ loadMs: 60_000 })
   const calls = [bench.call('a'), bench.call('b'), bench.call('c')]
@@ -104,6 +118,15 @@ test('a job with keep_alive 0 unloads its model, so the next one loads it again'
   expect(bench.engine.worker.view.state).toBe('loading')
   await bench.until(() => b.isOver)
   expect(bench.eventsOf('job_loading').map(({ jobId }) => jobId)).toEqual(['a', 'b'])
+})
+
+test('after an attempt that broke the model is loaded anew, because its runner may be gone', async () => {
+  bench = createBench()
+  let tries = 0
+  bench.target.script = ({ isWork }) => (isWork && ++tries === 1 ? { kind: 'reset' } : undefined)
+  await bench.submit('a')
+  await bench.until(() => bench.eventsOf('job_done').length === 1)
+  expect(bench.eventsOf('job_loading').map(({ attempt }) => attempt)).toEqual([1, 2])
 })
 
 test('a second job for a loaded model does not load', async () => {

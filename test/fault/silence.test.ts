@@ -6,6 +6,7 @@ import {
   callUnder,
   cases,
   inTurn,
+  loudFaults,
   report,
   silentFaults,
   type Trial,
@@ -32,9 +33,20 @@ describe('a wire fault', () => {
         withBench(hasty, (bench) => tryFault(bench, fault, trialOf, phase, stream)),
       )
       await Promise.all(trials)
-      report(fault)
+      report(fault, cases.length)
     }, 90_000)
   }
+
+  test.concurrent('that refuses every connection until the deadline is told as such', async () => {
+    const hasty = createHastyClock(HASTE)
+    const trials = [true, false].map((stream) =>
+      withBench(hasty, (bench) => tryFault(bench, 'refuse', loudFaults['refuse']!, 'connect', stream), {
+        FOREMAN_UNREACHABLE_DEADLINE: '20s',
+      }),
+    )
+    await Promise.all(trials)
+    report('refuse at connect', trials.length)
+  }, 90_000)
 
   test.concurrent(
     'that also stops the probes in the middle of their answers is noticed like any other',

@@ -42,15 +42,22 @@ const ambiguous: Record<string, string> = {
   'a chunk size that is none': post(['Transfer-Encoding: chunked'], `zz\r\n{}\r\n0\r\n\r\n${SMUGGLED}`),
 }
 
+/** The statuses of all answers until foreman closed the connection. */
+const answersTo = async (bytes: string): Promise<(string | undefined)[]> => {
+  const client = await rawClient(foreman.port)
+  client.send(bytes)
+  await within(5_000, JSON.stringify(bytes), client.closed())
+  client.destroy()
+  return [...client.received().matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status)
+}
+
 describe('an ambiguous request', () => {
   for (const [what, bytes] of Object.entries(ambiguous)) {
     test(`with ${what} is refused, its connection is closed, and the target hears nothing`, async () => {
       const asked = target.asked()
-      const client = await rawClient(foreman.port)
-      client.send(bytes)
-      await within(5_000, what, client.closed())
-      const statuses = [...client.received().matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status)
-      client.destroy()
+      let statuses = await answersTo(bytes)
+      // What was not read when the connection was closed makes it a reset, which may overtake the answer.
+      for (let tries = 1; statuses.length === 0 && tries < 10; tries++) statuses = await answersTo(bytes)
       expect(['400', '505']).toContain(statuses[0]!)
       expect(statuses).toHaveLength(1)
       expect([target.asked(), target.received.has('smuggled')]).toEqual([asked, false])

@@ -1,14 +1,12 @@
 /** Q1 and what waiting costs: many clients at once, one job at a time, nobody forgotten. */
 import { afterEach, describe, expect, test } from 'bun:test'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { figure } from '../support/figures.ts'
 import { runForeman } from '../support/foreman.ts'
 import { generation, generationPaths, seenBy } from '../support/generation-call.ts'
 import { healthIs, idle } from '../support/health.ts'
-import { eventually, within } from '../support/patience.ts'
+import { within } from '../support/patience.ts'
+import { spawnForeman } from '../support/spawned-foreman.ts'
 import { openClient, type WireClient } from '../support/wire-client.ts'
 
 const JOBS = Number(process.env['FOREMAN_TEST_CROWD_JOBS'] ?? 10_000)
@@ -57,50 +55,11 @@ describe('a crowd', () => {
   }, 120_000)
 })
 
-const rssBytes = (pid: number): number =>
-  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * 1024
-
-const freePort = (): number => {
-  const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } })
-  const { port } = listener
-  listener.stop(true)
-  return port
-}
-
-/** A foreman in a process of its own, so that its memory is its own too. */
-const spawnForeman = async (targetUrl: string) => {
-  const dataDir = mkdtempSync(join(tmpdir(), 'foreman-crowd-'))
-  const port = freePort()
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../src/main.ts'), 'serve'], {
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      FOREMAN_ADDR: `127.0.0.1:${port}`,
-      FOREMAN_OLLAMA_URL: targetUrl,
-      FOREMAN_DATA_DIR: dataDir,
-      FOREMAN_LOG_LEVEL: 'warn',
-    },
-    stdout: 'ignore',
-    stderr: 'ignore',
-  })
-  stops.push(async () => {
-    child.kill('SIGKILL')
-    await child.exited
-    rmSync(dataDir, { recursive: true, force: true })
-  })
-  const url = `http://127.0.0.1:${port}`
-  await eventually(10_000, 'foreman to listen', async () =>
-    fetch(`${url}/readyz`).then(
-      ({ ok }) => (ok ? true : null),
-      () => null,
-    ),
-  )
-  return { url, port, pid: child.pid }
-}
-
 describe('a thousand callers who wait behind one long generation', () => {
   test('are all answered, and cost little memory', async () => {
     const simulator = await simulate()
     const foreman = await spawnForeman(simulator.url)
+    stops.push(foreman.kill)
     const served = async (client: WireClient, prompt: string) => {
       const { answer } = client.send(generation('/api/chat', { stream: true, prompt }))
       return String(seenBy('/api/chat', true, await within(60_000, 'a waiter', answer)))
@@ -109,11 +68,11 @@ describe('a thousand callers who wait behind one long generation', () => {
     // Silence that ends when everybody is in line.
     const blocking = served(blocker, '[[silent=4000]][[n=10]]')
     await simulator.waitFor(({ open }) => open === 1)
-    const before = rssBytes(foreman.pid)
+    const before = foreman.rssBytes()
     const clients = await Promise.all(Array.from({ length: WAITERS }, () => openClient(foreman.port)))
     const waiting = clients.map((client, number) => served(client, `[[n=2]][[id=${number}]]`))
     await healthIs(foreman, 'all to wait', ({ queue }) => queue.queued === WAITERS)
-    const perWaiter = (rssBytes(foreman.pid) - before) / WAITERS / 1024
+    const perWaiter = (foreman.rssBytes() - before) / WAITERS / 1024
     figure('Q1', `${WAITERS} waiters: ${perWaiter.toFixed(1)} KiB of resident memory each`)
     expect(await Promise.all(waiting)).toEqual(Array.from({ length: WAITERS }, () => 'done'))
     expect(await blocking).toBe('done')
@@ -126,6 +85,7 @@ describe('a thousand callers who wait behind one long generation', () => {
   test('and a thousand who say nothing at all do not hold up the next one', async () => {
     const simulator = await simulate()
     const foreman = await spawnForeman(simulator.url)
+    stops.push(foreman.kill)
     const silent = await Promise.all(Array.from({ length: WAITERS }, () => openClient(foreman.port)))
     const client = await openClient(foreman.port)
     const ask = async () => {
@@ -136,7 +96,7 @@ describe('a thousand callers who wait behind one long generation', () => {
     }
     await ask()
     const ms = await ask()
-    const rss = rssBytes(foreman.pid) / 1024 / 1024
+    const rss = foreman.rssBytes() / 1024 / 1024
     figure('R3', `with ${WAITERS} idle sockets a call takes ${ms.toFixed(1)} ms and foreman ${rss.toFixed(0)} MB`)
     expect(ms).toBeLessThan(100)
     expect(rss).toBeLessThan(300)

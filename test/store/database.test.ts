@@ -25,7 +25,7 @@ const refusalOf = (path: string): string => {
 test('every pragma that the promises rest on reads back', () => {
   const db = opened(pathOf('pragmas'))
   const read = Object.fromEntries(
-    ['journal_mode', 'synchronous', 'foreign_keys', 'busy_timeout', 'auto_vacuum', 'wal_autocheckpoint'].map((name) => [
+    ['journal_mode', 'synchronous', 'foreign_keys', 'busy_timeout', 'auto_vacuum'].map((name) => [
       name,
       pragma(db, name),
     ]),
@@ -36,8 +36,11 @@ test('every pragma that the promises rest on reads back', () => {
     foreign_keys: 1,
     busy_timeout: 100,
     auto_vacuum: 2,
-    wal_autocheckpoint: 4000,
   })
+  // What a burst may leave in the log before it is moved into the database: far below the 64 MB promised.
+  const logBytes = Number(pragma(db, 'wal_autocheckpoint')) * Number(pragma(db, 'page_size'))
+  expect(logBytes).toBeLessThanOrEqual(32 * 1024 * 1024)
+  expect(logBytes).toBeGreaterThan(0)
   db.close()
 })
 

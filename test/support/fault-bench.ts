@@ -11,7 +11,7 @@ import { healthIs } from './health.ts'
 import { within } from './patience.ts'
 import { askOnce, headerOf, type WireAnswer } from './wire-client.ts'
 
-export const REPETITIONS = Number(process.env['FOREMAN_TEST_FAULT_REPETITIONS'] ?? 20)
+const REPETITIONS = Number(process.env['FOREMAN_TEST_FAULT_REPETITIONS'] ?? 20)
 const HUNG_MS = 15_000
 const PROMPT = '[[n=400]]'
 // Cut into pieces of a few bytes, a long answer would only take long.
@@ -41,10 +41,6 @@ export type Faults = Record<string, (phase: WirePhase) => Trial>
 
 /** Faults that only time tells: their benches wait side by side, on a hasty clock. */
 export const silentFaults: Faults = {
-  refuse: (phase) => ({
-    first: phase === 'connect' ? { kind: 'refuse' } : at('reset', phase),
-    afterwards: { kind: 'refuse' },
-  }),
   blackhole: (phase) => ({
     first: phase === 'connect' ? { kind: 'blackhole' } : at('half-open', phase),
     afterwards: { kind: 'blackhole' },
@@ -55,6 +51,11 @@ export const silentFaults: Faults = {
 
 /** Faults that tell of themselves. */
 export const loudFaults: Faults = {
+  // The target's process is killed.
+  refuse: (phase) => ({
+    first: phase === 'connect' ? { kind: 'refuse' } : at('reset', phase),
+    afterwards: { kind: 'refuse' },
+  }),
   reset: (phase) => ({ first: at('reset', phase) }),
   close: (phase) => ({ first: at('close', phase) }),
   truncate: (phase) => ({ first: { kind: 'truncate', afterBytes: truncated[phase] } }),
@@ -78,12 +79,12 @@ export interface Bench {
   call(path: GenerationPath, stream: boolean, prompt?: string): Promise<WireAnswer>
 }
 
-const start = async (clock: Clock): Promise<Bench> => {
+const start = async (clock: Clock, env: Record<string, string>): Promise<Bench> => {
   const simulator = await startSimulator({ models: [{ name: 'tiny' }] })
   const wire = startFaultyWire({ upstreamPort: simulator.port, random: createDice(seed).random })
   const foreman = await runForeman(
     wire.url,
-    { FOREMAN_MAX_ATTEMPTS: '1', FOREMAN_UNREACHABLE_DEADLINE: '30s', FOREMAN_POLL_INTERVAL: '1h' },
+    { FOREMAN_MAX_ATTEMPTS: '1', FOREMAN_POLL_INTERVAL: '1h', ...env },
     { clock },
   )
   // What foreman asks at its start is not what the trials are about.
@@ -103,9 +104,21 @@ export const inTurn = <T>(begin: () => Promise<T>): Promise<T> => {
   return started
 }
 
+const allStarted = async (): Promise<void> => {
+  for (let last: unknown = null; last !== starting; ) {
+    last = starting
+    await last
+  }
+}
+
 /** Runs with a bench of its own, and takes it apart afterwards. */
-export const withBench = async (clock: Clock, run: (bench: Bench) => Promise<void>) => {
-  const bench = await inTurn(() => start(clock))
+export const withBench = async (
+  clock: Clock,
+  run: (bench: Bench) => Promise<void>,
+  env: Record<string, string> = {},
+) => {
+  const bench = await inTurn(() => start(clock, env))
+  await allStarted()
   try {
     await run(bench)
   } finally {
@@ -161,6 +174,9 @@ export const tryFault = async (
 }
 
 export const cases = phases.flatMap((phase) => [true, false].map((stream) => ({ phase, stream })))
+
+/** Nobody listens, and nobody comes back before the deadline: that takes time too. */
+export const isSlow = (fault: string, phase: WirePhase): boolean => fault === 'refuse' && phase === 'connect'
 /** The figure of one fault. */
-export const report = (fault: string) =>
-  figure('T2', `${fault}: ${cases.length * REPETITIONS} calls, 0 hung, each with its own outcome`)
+export const report = (fault: string, kinds: number) =>
+  figure('T2', `${fault}: ${kinds * REPETITIONS} calls, 0 hung, each with its own outcome`)

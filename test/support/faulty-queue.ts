@@ -32,6 +32,7 @@ export const createFaultyQueue = (real: StoredQueue): FaultyQueue => {
       advance: (...args) => guard('advance', () => real.advance(...args)),
       settle: (...args) => guard('settle', () => real.settle(...args)),
       withdraw: (...args) => guard('withdraw', () => real.withdraw(...args)),
+      isEmpty: real.isEmpty,
       hasReady: (key) => real.hasReady(key),
       recover: (now) => real.recover(now),
       requestBody: (seq) => real.requestBody(seq),

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { NewJob } from '../../src/domain/job.ts'
 import { createLedger } from '../../src/store/ledger.ts'
 import { createQueue } from '../../src/store/queue.ts'
+import type { Spawned } from './binary.ts'
 import { opened } from './store.ts'
 
 /** How a call ended for its client. */
@@ -89,6 +90,21 @@ export const inspect = (db: Database): Remains => {
 /** An id of 26 characters that sorts by its number. */
 export const jobId = (lane: string, number: number): string =>
   `01CRASH${lane.toUpperCase()}${String(number).padStart(18, '0')}`
+
+/** Runs every lane to its own end, even when another has failed, so that none leaves a daemon; then fails like the first. */
+export const eachLane = async <T>(lanes: readonly T[], run: (lane: T) => Promise<void>): Promise<void> => {
+  for (const result of await Promise.allSettled(lanes.map(run))) if (result.status === 'rejected') throw result.reason
+}
+
+/** Runs `work` and ends the process whatever comes of it. */
+export const endingWith = async <T>(spawned: Spawned, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work()
+  } finally {
+    spawned.kill('SIGKILL')
+    await spawned.exited
+  }
+}
 
 const queueOf = (health: unknown): unknown =>
   typeof health === 'object' && health !== null && 'queue' in health ? health.queue : null

@@ -16,7 +16,7 @@ export interface VerbatimTarget {
   readonly url: string
   /** Every request that carried `X-Case`, by its value. */
   readonly received: ReadonlyMap<string, ReceivedRequest>
-  /** All requests, foreman's own included. */
+  /** Requests, but for the questions that foreman asks by itself from time to time. */
   readonly asked: () => number
   stop(): void
 }
@@ -32,6 +32,8 @@ const whole = (body: unknown): Pieces => {
   const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${text.length}`
   return [Buffer.from(`${head}\r\n\r\n${text}`)]
 }
+
+const ownQuestions: ReadonlySet<string> = new Set(['/api/tags', '/api/ps', '/api/version', '/livez'])
 
 /** What foreman asks on its own. */
 const ownAnswer = ({ target }: ReceivedRequest): Pieces => {
@@ -108,8 +110,9 @@ export const startVerbatimTarget = (
   const received = new Map<string, ReceivedRequest>()
   let asked = 0
   const reply = (socket: Wire, request: ReceivedRequest) => {
-    asked++
+    const isOwn = request.method === 'GET' && ownQuestions.has(request.target)
     const name = request.headers.find(([key]) => key.toLowerCase() === 'x-case')?.[1]
+    if (!isOwn || name !== undefined) asked++
     if (name === undefined) return void pour(socket, ownAnswer(request))
     received.set(name, request)
     const { pieces, close } = answer(request)

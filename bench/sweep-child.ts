@@ -1,0 +1,139 @@
+/** Sweeps a large database with the janitor under a light load, a process of its own, and tells how long its event loop stood still. */
+import type { Database } from 'bun:sqlite'
+import { join } from 'node:path'
+import { systemClock } from '../src/clock.ts'
+import { createJanitor } from '../src/engine/janitor.ts'
+import { openDatabase } from '../src/store/database.ts'
+import { createLedger } from '../src/store/ledger.ts'
+import { createQueue, type Queue } from '../src/store/queue.ts'
+import { createSweep, type Sweep } from '../src/store/sweep.ts'
+import type { SweepTold } from './sweep.ts'
+
+const [directory = '', jobsText = ''] = process.argv.slice(2)
+const jobs = Number(jobsText)
+const KEY = 'registry.ollama.ai/library/bench:latest'
+// Filled beside the queue, in pieces: through it a million jobs would take ten minutes.
+const FILL_AT_ONCE = 50_000
+const BODY_BYTES = 300
+// The pauses are a tenth of what they are in a foreman, so that a million jobs are swept within minutes.
+const PAUSES_SHORTER = 10
+const LOAD_EVERY_MS = 20
+
+const fill = (db: Database) => {
+  const triggers = db
+    .query<{ name: string; sql: string }, []>(
+      `SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'jobs'`,
+    )
+    .all()
+  const pieces = (sql: string) => {
+    for (let from = 1; from <= jobs; from += FILL_AT_ONCE)
+      db.run(
+        `WITH RECURSIVE n (i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${Math.min(jobs, from + FILL_AT_ONCE - 1)}) ${sql}`,
+      )
+  }
+  db.run('PRAGMA synchronous = OFF')
+  for (const { name } of triggers) db.run(`DROP TRIGGER ${name}`)
+  pieces(`INSERT INTO jobs (seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, created_at,
+      started_at, completed_at, updated_at)
+    SELECT i, printf('01BENCH%019d', i), 'async', '/api/chat', 'bench', '${KEY}', 'done', 1, 3, i, i, i, i FROM n`)
+  pieces(`INSERT INTO transitions (job_seq, sequence, previous_state, state, attempt, at)
+    SELECT i, s.column1, s.column2, s.column3, 1, i FROM n CROSS JOIN (VALUES (1, NULL, 'queued'), (2, 'queued', 'loading'),
+      (3, 'loading', 'working'), (4, 'working', 'done')) AS s`)
+  pieces(`INSERT INTO requests (job_seq, body) SELECT i, zeroblob(${BODY_BYTES}) FROM n`)
+  pieces(`INSERT INTO artifacts (job_seq, name, content_type, body)
+    SELECT i, 'result', 'application/json', zeroblob(${BODY_BYTES}) FROM n`)
+  for (const { sql } of triggers) db.run(sql)
+  db.run('PRAGMA wal_checkpoint(TRUNCATE)')
+  db.run('PRAGMA synchronous = FULL')
+}
+
+/** Looks every millisecond how late it is. */
+const createLateness = () => {
+  let longestMs = 0
+  let lastAt = performance.now()
+  let timer: Timer | undefined
+  const look = () => {
+    const now = performance.now()
+    longestMs = Math.max(longestMs, now - lastAt - 1)
+    lastAt = now
+    timer = setTimeout(look, 1)
+  }
+  look()
+  return {
+    /** The longest since it was last asked. */
+    takeMs() {
+      const taken = longestMs
+      longestMs = 0
+      return taken
+    },
+    stop: () => clearTimeout(timer),
+  }
+}
+
+/** Jobs that come, run and are done meanwhile. */
+const runJob = async (queue: Queue, i: number) => {
+  const request = new Uint8Array(2_000)
+  const rest = { endpoint: '/api/chat', model: 'bench', residencyKey: KEY, maxAttempts: 3, webhookUrl: null }
+  await queue.submit({ id: `01LOAD${i}`, kind: 'async', request, ...rest }, Date.now())
+  const query = { now: Date.now(), loadedKey: KEY, preferredKey: KEY, agedBefore: null }
+  const claimed = await queue.claim(query)
+  if (claimed.kind !== 'job') throw new Error('the job of the load is not there')
+  const usage = { promptTokens: 1, completionTokens: 1, totalDurationMs: 1 }
+  await queue.settle(claimed.job, { to: 'done', usage }, Date.now())
+}
+
+/** The sweep, each step timed. */
+const timed = (sweep: Sweep, stepsMs: Record<string, number>): Sweep => {
+  const time = <T>(name: string, step: () => T): T => {
+    const startedAt = performance.now()
+    const value = step()
+    stepsMs[name] = Math.max(stepsMs[name] ?? 0, performance.now() - startedAt)
+    return value
+  }
+  return {
+    deleteFinished: (before) => time('delete', () => sweep.deleteFinished(before)),
+    shrink: () => time('shrink', () => sweep.shrink()),
+    checkpoint: () => time('checkpoint', () => sweep.checkpoint()),
+  }
+}
+
+const measure = async (db: Database): Promise<SweepTold> => {
+  const stepsMs: Record<string, number> = {}
+  const lateness = createLateness()
+  const queue = createQueue({ db, ledger: createLedger(db), maxQueue: 100 })
+  let over = false
+  const load = (async () => {
+    for (let i = 0; !over; i++) {
+      await runJob(queue, i)
+      await Bun.sleep(LOAD_EVERY_MS)
+    }
+  })()
+  // Cold code first: a second of the load alone, which is also what the sweep is seen beside.
+  await Bun.sleep(500)
+  lateness.takeMs()
+  await Bun.sleep(1_500)
+  const aloneMs = lateness.takeMs()
+  const startedAt = performance.now()
+  await new Promise<void>((resolve) => {
+    const janitor = createJanitor({
+      sweep: timed(createSweep(db), stepsMs),
+      clock: { ...systemClock, after: (delayMs, run) => systemClock.after(delayMs / PAUSES_SHORTER, run) },
+      emit: ({ event }) => event === 'swept' && resolve(),
+      jobTtlMs: 3_600_000,
+      isBusy: () => true,
+    })
+    janitor.start()
+  })
+  const tookMs = performance.now() - startedAt
+  const longestMs = lateness.takeMs()
+  over = true
+  await load
+  lateness.stop()
+  return { jobs, aloneMs, longestMs, tookMs, stepsMs }
+}
+
+const opened = openDatabase(join(directory, 'foreman.db'))
+if (opened.kind !== 'opened') throw new Error(opened.message)
+fill(opened.db)
+process.send?.({ swept: await measure(opened.db) })
+process.exit(0)
