@@ -3,11 +3,16 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { backlogRows } from './backlog.ts'
 import { startForeman, startLoad, startServer } from './children.ts'
+import { etaRows } from './eta.ts'
+import { eventRows } from './events.ts'
+import { hookRows } from './hooks.ts'
 import { pathRows, type Subjects } from './paths.ts'
 import { asDocument, asText } from './report.ts'
 import { type Amounts, fullAmounts, quickAmounts, type Row } from './row.ts'
 import { startupRows } from './startup.ts'
 import { streamingRows } from './streaming.ts'
+import { submitRows } from './submits.ts'
+import { sweepRows } from './sweep.ts'
 import { waiterRows } from './waiters.ts'
 
 const help = `bun run bench [--quick] [--write]
@@ -24,12 +29,20 @@ const measure = async (subjects: Subjects): Promise<Row[]> => {
   const rows = await streamingRows(subjects)
   progress('bypass and queue …')
   rows.push(...(await pathRows(subjects)))
+  progress('jobs: submit, events and ETA …')
+  rows.push(...(await submitRows(subjects)))
+  rows.push(...(await eventRows(subjects)))
+  rows.push(...(await etaRows(amounts)))
+  progress('jobs: receivers that hang …')
+  rows.push(...(await hookRows(subjects)))
   progress(`${amounts.waiters} waiting clients …`)
   rows.push(...(await waiterRows(subjects)))
   progress('start, memory and size …')
   rows.push(...(await startupRows(target.port, amounts)))
   progress(`a backlog of ${amounts.backlog.toLocaleString('en-US')} (a million takes about 30 s) …`)
   rows.push(...(await backlogRows(amounts.backlog)))
+  if (amounts.swept > 0) progress('jobs: sweep (about a minute) …')
+  rows.push(...(await sweepRows(amounts)))
   return rows
 }
 

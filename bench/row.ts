@@ -36,6 +36,10 @@ export interface Amounts {
   readonly backlog: number
   /** Jobs whose ETA is compared. */
   readonly etaJobs: number
+  /** Finished jobs to sweep; 0: leave the row out. */
+  readonly swept: number
+  /** Jobs with and without receivers that hang. */
+  readonly hooked: number
 }
 
 export const fullAmounts: Amounts = {
@@ -47,6 +51,8 @@ export const fullAmounts: Amounts = {
   waiters: 1_000,
   backlog: 1_000_000,
   etaJobs: 30,
+  swept: 1_000_000,
+  hooked: 1_500,
 }
 
 export const quickAmounts: Amounts = {
@@ -58,4 +64,6 @@ export const quickAmounts: Amounts = {
   waiters: 50,
   backlog: 5_000,
   etaJobs: 2,
+  swept: 0,
+  hooked: 20,
 }

@@ -18,6 +18,7 @@ const BODY_BYTES = 300
 // The pauses are a tenth of what they are in a foreman, so that a million jobs are swept within minutes.
 const PAUSES_SHORTER = 10
 const LOAD_EVERY_MS = 20
+const STALL_MS = 20
 
 const fill = (db: Database) => {
   const triggers = db
@@ -50,11 +51,14 @@ const fill = (db: Database) => {
 /** Looks every millisecond how late it is. */
 const createLateness = () => {
   let longestMs = 0
+  let stalls = 0
   let lastAt = performance.now()
   let timer: Timer | undefined
   const look = () => {
     const now = performance.now()
-    longestMs = Math.max(longestMs, now - lastAt - 1)
+    const lateMs = now - lastAt - 1
+    longestMs = Math.max(longestMs, lateMs)
+    if (lateMs > STALL_MS) stalls++
     lastAt = now
     timer = setTimeout(look, 1)
   }
@@ -66,6 +70,7 @@ const createLateness = () => {
       longestMs = 0
       return taken
     },
+    stalls: () => stalls,
     stop: () => clearTimeout(timer),
   }
 }
@@ -113,6 +118,7 @@ const measure = async (db: Database): Promise<SweepTold> => {
   lateness.takeMs()
   await Bun.sleep(1_500)
   const aloneMs = lateness.takeMs()
+  const stallsBefore = lateness.stalls()
   const startedAt = performance.now()
   await new Promise<void>((resolve) => {
     const janitor = createJanitor({
@@ -129,11 +135,12 @@ const measure = async (db: Database): Promise<SweepTold> => {
   over = true
   await load
   lateness.stop()
-  return { jobs, aloneMs, longestMs, tookMs, stepsMs }
+  const stalls = lateness.stalls() - stallsBefore
+  return { stalls, aloneMs, longestMs, tookMs, stepsMs }
 }
 
 const opened = openDatabase(join(directory, 'foreman.db'))
 if (opened.kind !== 'opened') throw new Error(opened.message)
 fill(opened.db)
-process.send?.({ swept: await measure(opened.db) })
-process.exit(0)
+process.send?.({ result: await measure(opened.db) })
+process.exit()

@@ -1,7 +1,51 @@
+/** How long the event loop stands still while the janitor sweeps very many finished jobs; in a process and a directory of their own. */
+import { join } from 'node:path'
+import { temporaryDirectory } from '../test/support/binary.ts'
+import { type Amounts, ms, promised, type Row, told } from './row.ts'
+
+/** What the process that sweeps has measured. */
 export interface SweepTold {
-  readonly jobs: number
+  /** Longest stall under the load alone, and while it swept. */
   readonly aloneMs: number
   readonly longestMs: number
   readonly tookMs: number
+  /** How many were longer than 20 ms. */
+  readonly stalls: number
+  /** The longest of each kind of step. */
   readonly stepsMs: Readonly<Record<string, number>>
+}
+
+const sweepOnce = async (directory: string, jobs: number): Promise<SweepTold> => {
+  let swept: SweepTold | undefined
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, 'sweep-child.ts'), directory, String(jobs)], {
+    stdin: 'ignore',
+    stdout: 'inherit',
+    stderr: 'inherit',
+    ipc: ({ result }: { readonly result: SweepTold }) => {
+      swept = result
+    },
+  })
+  await child.exited
+  if (swept === undefined) throw new Error('bench/sweep-child.ts ended')
+  return swept
+}
+
+/** Nothing in a quick bench. */
+export const sweepRows = async ({ swept: jobs }: Amounts): Promise<Row[]> => {
+  if (jobs === 0) return []
+  const directory = temporaryDirectory()
+  try {
+    const { aloneMs, longestMs, tookMs, stalls, stepsMs } = await sweepOnce(directory.path, jobs)
+    const name = `sweep of ${jobs.toLocaleString('en-US')} finished jobs under a light load`
+    const steps = Object.entries(stepsMs).map(([step, longest]) => `${step} ${ms(longest)}`)
+    return [
+      promised(`${name}: longest stall of the event loop`, ms(longestMs), '<= 20 ms', longestMs <= 20),
+      told(`${name}: stalls over 20 ms`, String(stalls)),
+      told(`${name}: longest stall without the sweep`, ms(aloneMs)),
+      told(`${name}: longest step of each kind`, steps.join(', ')),
+      told(`${name}, pauses a tenth of a foreman's: all in`, `${(tookMs / 1_000).toFixed(1)} s`),
+    ]
+  } finally {
+    directory.remove()
+  }
 }

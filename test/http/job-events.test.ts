@@ -106,7 +106,8 @@ test('who comes in the middle of a line is given whole lines only, however the t
   target.finish()
   await Promise.all([early.ended, late.ended])
   expect(chunksOf(early.events).slice(0, 3)).toEqual([chunkOf('one'), cut, chunkOf('three')].map((line) => line.trim()))
-  expect(chunksOf(late.events)[0]).toBe(chunkOf('three').trim())
+  // The running attempt's chunks so far are given to who comes late, so nothing of the answer is missing.
+  expect(chunksOf(late.events).slice(0, 3)).toEqual(chunksOf(early.events).slice(0, 3))
 })
 
 test('Last-Event-ID and last_event_id go on after that transition; with nothing left the answer is 204', async () => {

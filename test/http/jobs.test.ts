@@ -250,8 +250,8 @@ describe('looking', () => {
     })
     await chatted.text()
     const id = chatted.headers.get('x-foreman-job-id') ?? ''
-    const text = JSON.stringify(await jobs.show(id))
-    expect(JSON.parse(text)).toMatchObject({ state: 'done', artifacts: [], result: null })
+    const shown = await jobs.call('GET', `/jobs/${id}?wait=5s`)
+    expect(shown.json).toMatchObject({ state: 'done', artifacts: [], result: null })
     const { json } = await jobs.call('GET', '/jobs?kind=sync&limit=1')
     expect((json['jobs'] as { id: string }[]).map((job) => job.id)).toEqual([id])
     expectProblem(await jobs.call('DELETE', `/jobs/${id}`), 'sync-call', /closing/)

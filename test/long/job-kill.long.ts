@@ -1,7 +1,6 @@
 /** 1,000 kill -9 under submitters of jobs and a receiver that fails 30 %; the short form runs with every change. */
 import { test } from 'bun:test'
-import { figure } from '../support/figure.ts'
-import { seedOf } from '../support/figures.ts'
+import { figure, seedOf } from '../support/figures.ts'
 import { expectKillsLoseNothing, killFigure } from '../support/job-kills.ts'
 
 const KILLS = 1_000

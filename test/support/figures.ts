@@ -1,9 +1,13 @@
 /** Prints a measured figure of a test run, so that promises.md can be kept true; it must never decide anything. */
 
-/** One line on stdout, `figure`, the promise's id and the words, cut by tabs; `bun run check:long` collects them into its table. */
-export const figure = (id: string, text: string): void => {
-  const colon = text.lastIndexOf(': ')
-  const [measured, value] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 2)]
+/**
+ * One line on stdout: `figure`, the promise's id, what was measured and its value, cut by tabs; `bun run check:long` collects them.
+ * Without a value, what stands behind the last colon is one.
+ */
+export const figure = (id: string, text: string, given?: string | number): void => {
+  const colon = given === undefined ? text.lastIndexOf(': ') : -1
+  const measured = colon < 0 ? text : text.slice(0, colon)
+  const value = colon < 0 ? String(given ?? '') : text.slice(colon + 2)
   process.stdout.write(`${['figure', id, measured, value].map((cell) => cell.replace(/[\t\n|]/g, ' ')).join('\t')}\n`)
 }
 
