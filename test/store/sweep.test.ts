@@ -1,6 +1,8 @@
 /** Sweeping: only what is past its time goes, in steps of at most 200, and the space comes back. */
 import { afterAll, beforeEach, expect, test } from 'bun:test'
 import { statSync } from 'node:fs'
+import { createOutbox } from '../../src/store/outbox.ts'
+import { figure } from '../support/figures.ts'
 import { createTestStore, newJob } from '../support/store.ts'
 
 const store = createTestStore({ fast: true })
@@ -36,6 +38,49 @@ test('what is not past its time stays, and so does everything unfinished', async
   await store.queue.submit(newJob('waiting'), 0)
   expect(store.sweep.deleteFinished(4)).toBe(4)
   expect(store.rows().map(({ id }) => id)).toEqual(['j5', 'j6', 'j7', 'j8', 'j9', 'j10', 'waiting'])
+})
+
+test('a job that owes a webhook stays until it is told or given up, and hides nothing behind it', async () => {
+  const outbox = createOutbox({ db: store.db, ledger: store.ledger })
+  for (let i = 0; i < 900; i++) {
+    // The first 450 owe theirs.
+    const job = newJob(`h${i}`, { webhookUrl: i < 450 ? 'http://127.0.0.1:9/' : null })
+    await store.queue.submit(job, i)
+    await store.queue.withdraw(job.id, 'cancelled', i)
+  }
+  const steps = Array.from({ length: 6 }, () => store.sweep.deleteFinished(10_000))
+  expect(steps.reduce((sum, n) => sum + n, 0)).toBe(450)
+  expect([count('jobs'), outbox.owed()]).toEqual([450, 900])
+  for (const [i, { deliveryId }] of outbox.due(10_000, 450, new Set(), new Set()).entries())
+    await (i % 2 === 0 ? outbox.giveUp(deliveryId, 'nobody there') : outbox.accepted(deliveryId))
+  // Each of them owes its second webhook still.
+  expect(Array.from({ length: 4 }, () => store.sweep.deleteFinished(10_000))).toEqual([0, 0, 0, 0])
+  for (const { deliveryId } of outbox.due(10_000, 450, new Set(), new Set())) await outbox.accepted(deliveryId)
+  expect(Array.from({ length: 4 }, () => store.sweep.deleteFinished(10_000))).toEqual([200, 200, 50, 0])
+  expect([count('jobs'), count('transitions'), count('deliveries')]).toEqual([0, 0, 0])
+})
+
+test('a step that finds nothing but jobs that owe stays short', () => {
+  store.db.run(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+    INSERT INTO jobs (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, created_at, updated_at)
+    SELECT 'o' || i, 'async', '/api/chat', 'm', 'm', 3, 'http://127.0.0.1:9/', i, i FROM n`)
+  store.db.run(`UPDATE jobs SET state = 'cancelled', completed_at = created_at WHERE state = 'queued'`)
+  const stepsMs = Array.from({ length: 12 }, () => {
+    const startedMs = performance.now()
+    expect(store.sweep.deleteFinished(100_000)).toBe(0)
+    return performance.now() - startedMs
+  })
+  figure('sweep', `longest step over 20,000 jobs that owe: ${Math.max(...stepsMs).toFixed(1)} ms`)
+  expect(Math.max(...stepsMs)).toBeLessThan(20)
+})
+
+test('the key of a job goes with it, and may then name another', async () => {
+  const idempotency = { key: 'k', fingerprint: new Uint8Array(32) }
+  await store.queue.submit(newJob('first', { idempotency }), 0)
+  expect(await store.queue.submit(newJob('twin', { idempotency }), 0)).toEqual({ kind: 'known', jobId: 'first' })
+  await store.queue.withdraw('first', 'cancelled', 1)
+  expect(store.sweep.deleteFinished(1)).toBe(1)
+  expect(await store.queue.submit(newJob('second', { idempotency }), 2)).toMatchObject({ kind: 'accepted' })
 })
 
 test('the space of what was deleted goes back to the file system in small steps', () => {
