@@ -101,7 +101,7 @@ export interface QueueDeps {
   /** Bound of the waiting jobs. */
   readonly maxQueue: number
   /** Called after each committed change of a job. */
-  readonly changed?: (jobId: string) => void
+  readonly changed?: (jobId: string, kind: JobKind) => void
   /** Hears of ready jobs that go and come. */
   readonly line?: LineNews
 }
@@ -151,7 +151,7 @@ export const createQueue = ({
       queued++
       try {
         const submitted = await ledger.write(durabilityOf(job.kind), () => insert(job, now))
-        if (submitted.kind === 'accepted') changed(job.id)
+        if (submitted.kind === 'accepted') changed(job.id, job.kind)
         else queued--
         return submitted
       } catch (error) {
@@ -164,13 +164,13 @@ export const createQueue = ({
       if (claimed.kind === 'job') {
         queued--
         line.left(claimed.job.seq, claimed.job.residencyKey)
-        changed(claimed.job.id)
+        changed(claimed.job.id, claimed.job.kind)
       }
       return claimed
     },
     async advance(job, now) {
       const advanced = await ledger.write('quick', () => sql.advance.run(job.seq, job.attempt, now).changes > 0)
-      if (advanced) changed(job.id)
+      if (advanced) changed(job.id, job.kind)
       return advanced
     },
     async settle(job, verdict, now, artifacts = []) {
@@ -183,7 +183,7 @@ export const createQueue = ({
         queued++
         if (verdict.notBefore === null) line.joined(job.seq, job.residencyKey)
       }
-      if (settled) changed(job.id)
+      if (settled) changed(job.id, job.kind)
       return settled
     },
     async withdraw(id, reason, now) {
@@ -193,7 +193,8 @@ export const createQueue = ({
       if (taken) {
         queued--
         line.stirred()
-        changed(id)
+        // Whose it was is not known here; a nudge too many costs a look.
+        changed(id, 'async')
       }
       return taken
     },
