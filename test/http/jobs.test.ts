@@ -183,6 +183,9 @@ describe('the line', () => {
 
   test('a job whose model ran lately has an ETA, an unknown one has none', async () => {
     await idle(foreman)
+    // Once with a load and once without, so that both paces are known whatever ran before.
+    await jobs.finished(await jobs.submit(chat('lately', { options: { num_ctx: 4_321 } })))
+    await jobs.finished(await jobs.submit(chat('lately')))
     const busy = await occupied()
     const known = await jobs.show(await jobs.submit(chat('a')))
     expect(known.eta_seconds).toBeGreaterThanOrEqual(0)
