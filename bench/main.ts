@@ -6,7 +6,7 @@ import { startForeman, startLoad, startServer } from './children.ts'
 import { etaRows } from './eta.ts'
 import { eventRows } from './events.ts'
 import { hookRows } from './hooks.ts'
-import { pathRows, type Subjects } from './paths.ts'
+import { bypassRows, queuedRows, type Subjects } from './paths.ts'
 import { asDocument, asText } from './report.ts'
 import { type Amounts, fullAmounts, quickAmounts, type Row } from './row.ts'
 import { startupRows } from './startup.ts'
@@ -15,38 +15,59 @@ import { submitRows } from './submits.ts'
 import { sweepRows } from './sweep.ts'
 import { waiterRows } from './waiters.ts'
 
-const help = `bun run bench [--quick] [--write]
+interface Section {
+  readonly name: string
+  readonly title: (amounts: Amounts) => string
+  readonly rows: (subjects: Subjects) => Promise<Row[]>
+}
+
+const sections: readonly Section[] = [
+  { name: 'streaming', title: () => 'first token and model list', rows: streamingRows },
+  { name: 'bypass', title: () => 'bypass beside a bare proxy', rows: bypassRows },
+  { name: 'queued', title: () => 'queue beside a bare proxy', rows: queuedRows },
+  { name: 'submit', title: () => 'jobs: submit', rows: submitRows },
+  { name: 'events', title: () => 'jobs: events', rows: eventRows },
+  { name: 'eta', title: () => 'jobs: ETA', rows: ({ amounts }) => etaRows(amounts) },
+  { name: 'receivers', title: () => 'jobs: receivers that hang', rows: hookRows },
+  { name: 'waiters', title: ({ waiters }) => `${waiters} waiting clients`, rows: waiterRows },
+  {
+    name: 'start',
+    title: () => 'start, memory and size',
+    rows: ({ target, amounts }) => startupRows(target.port, amounts),
+  },
+  {
+    name: 'backlog',
+    title: ({ backlog }) => `a backlog of ${backlog.toLocaleString('en-US')} (a million takes about 30 s)`,
+    rows: ({ amounts }) => backlogRows(amounts.backlog),
+  },
+  { name: 'sweep', title: () => 'jobs: sweep (a few minutes)', rows: ({ amounts }) => sweepRows(amounts) },
+]
+
+const help = `bun run bench [--quick] [--only name,...] [--write]
 
   --quick   a few requests each and a short backlog: does it run at all
+  --only    these sections: ${sections.map(({ name }) => name).join(', ')}
   --write   writes docs/performance.md
 `
 
-const progress = (text: string) => process.stderr.write(`${text}\n`)
-
-const measure = async (subjects: Subjects): Promise<Row[]> => {
-  const { amounts, target } = subjects
-  progress('first token and model list …')
-  const rows = await streamingRows(subjects)
-  progress('bypass and queue …')
-  rows.push(...(await pathRows(subjects)))
-  progress('jobs: submit, events and ETA …')
-  rows.push(...(await submitRows(subjects)))
-  rows.push(...(await eventRows(subjects)))
-  rows.push(...(await etaRows(amounts)))
-  progress('jobs: receivers that hang …')
-  rows.push(...(await hookRows(subjects)))
-  progress(`${amounts.waiters} waiting clients …`)
-  rows.push(...(await waiterRows(subjects)))
-  progress('start, memory and size …')
-  rows.push(...(await startupRows(target.port, amounts)))
-  progress(`a backlog of ${amounts.backlog.toLocaleString('en-US')} (a million takes about 30 s) …`)
-  rows.push(...(await backlogRows(amounts.backlog)))
-  if (amounts.swept > 0) progress('jobs: sweep (about a minute) …')
-  rows.push(...(await sweepRows(amounts)))
+const measure = async (subjects: Subjects, chosen: readonly Section[]): Promise<Row[]> => {
+  const rows: Row[] = []
+  for (const { title, rows: rowsOf } of chosen) {
+    process.stderr.write(`${title(subjects.amounts)} …\n`)
+    rows.push(...(await rowsOf(subjects)))
+  }
   return rows
 }
 
-const run = async (amounts: Amounts): Promise<Row[]> => {
+/** The sections that were named, all without a name; null when one is not known. */
+const choose = (names: string | undefined): readonly Section[] | null => {
+  if (names === undefined) return sections
+  const wanted = names.split(',')
+  const unknown = wanted.some((name) => sections.every((section) => section.name !== name))
+  return unknown ? null : sections.filter(({ name }) => wanted.includes(name))
+}
+
+const run = async (amounts: Amounts, chosen: readonly Section[]): Promise<Row[]> => {
   const started: { stop(): Promise<void> }[] = []
   const keep = <T extends { stop(): Promise<void> }>(child: T): T => {
     started.unshift(child)
@@ -57,19 +78,29 @@ const run = async (amounts: Amounts): Promise<Row[]> => {
     const bare = keep(await startServer('bare-proxy.ts', `http://127.0.0.1:${target.port}`))
     const foreman = keep(await startForeman(target.port))
     const load = keep(await startLoad())
-    return await measure({ target, bare, foreman, load, amounts })
+    return await measure({ target, bare, foreman, load, amounts }, chosen)
   } finally {
     for (const child of started) await child.stop()
   }
 }
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, write: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  options: {
+    quick: { type: 'boolean' },
+    only: { type: 'string' },
+    write: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  },
 })
+const chosen = choose(values.only)
 if (values.help) {
   console.log(help)
+} else if (chosen === null || (values.write && values.only !== undefined)) {
+  console.error(chosen === null ? `--only ${values.only} names no section\n` : '--write needs all sections\n')
+  console.error(help)
+  process.exitCode = 2
 } else {
-  const rows = await run(values.quick ? quickAmounts : fullAmounts)
+  const rows = await run(values.quick ? quickAmounts : fullAmounts, chosen)
   console.log(asText(rows))
   if (values.write) await Bun.write(join(import.meta.dir, '../docs/performance.md'), asDocument(rows, new Date()))
 }

@@ -55,7 +55,7 @@ const absolute = (name: string, { direct, bare, foreman }: Measured): Row[] => {
   ]
 }
 
-const bypassRows = async (subjects: Subjects, connections: 1 | 16): Promise<Row[]> => {
+const bypassRowsOf = async (subjects: Subjects, connections: 1 | 16): Promise<Row[]> => {
   const name = `bypass /api/embed, ${connections} client${connections === 1 ? '' : 's'}`
   const measured = await compare(subjects, requests.embed, connections)
   const { direct, bare, foreman } = measured
@@ -68,7 +68,14 @@ const bypassRows = async (subjects: Subjects, connections: 1 | 16): Promise<Row[
   ]
 }
 
-const queuedRows = async (subjects: Subjects): Promise<Row[]> => {
+/** A call past the queue. */
+export const bypassRows = async (subjects: Subjects): Promise<Row[]> => [
+  ...(await bypassRowsOf(subjects, 1)),
+  ...(await bypassRowsOf(subjects, 16)),
+]
+
+/** A call through the queue. */
+export const queuedRows = async (subjects: Subjects): Promise<Row[]> => {
   const one = await compare(subjects, requests.chat, 1)
   const extraMs = added(one.foreman, one.bare)
   const sixteen = await compare(subjects, requests.chat, 16)
@@ -81,10 +88,3 @@ const queuedRows = async (subjects: Subjects): Promise<Row[]> => {
     promised(`${name}, 16 clients: req/s`, perSecond(rate), '>= 4,000 req/s', rate >= 4_000),
   ]
 }
-
-/** All rows about one request's way through. */
-export const pathRows = async (subjects: Subjects): Promise<Row[]> => [
-  ...(await bypassRows(subjects, 1)),
-  ...(await bypassRows(subjects, 16)),
-  ...(await queuedRows(subjects)),
-]

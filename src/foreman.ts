@@ -63,7 +63,7 @@ export const startForeman = async (
   if (opened.kind === 'refused') return opened
   const { db } = opened
   const target = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
-  const ledger = createLedger(db)
+  const ledger = createLedger(db, clock)
   const line = createLine(db)
   const board = createBoard()
   const reader = createReader(db)
@@ -100,7 +100,7 @@ export const startForeman = async (
   const engine = createEngine({
     config,
     queue,
-    sweep: createSweep(db),
+    sweep: createSweep({ db, ledger, clock }),
     board,
     newId,
     checkWebhook: deliveries.check,

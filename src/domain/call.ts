@@ -125,7 +125,11 @@ const decoded = (body: Uint8Array, found: Field | undefined): unknown =>
 /** Reads a queued route's body. `contentType` matters for transcriptions alone; Ollama ignores it elsewhere. */
 export const readCall = (route: Route, body: Uint8Array, contentType: string): CallRead => {
   if (route.path === '/v1/audio/transcriptions') return readMultipart(route, body, contentType)
-  const scan = scanObject(body)
+  return readScanned(route, body, scanObject(body))
+}
+
+/** The same for a JSON body that has been scanned already. */
+export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRead => {
   const fault = scanFault(route, scan)
   if (fault !== null || scan.kind !== 'object')
     return fault ? refused(fault.status, fault.message) : refused(400, 'EOF')
@@ -164,8 +168,16 @@ export const readCall = (route: Route, body: Uint8Array, contentType: string): C
 export const withKeepAlive = (body: Uint8Array, call: Pick<Call, 'insertAt'>, json: string): Uint8Array =>
   withMember(body, call, 'keep_alive', json)
 
+/** Call and body as a streamed one, whatever it asked for. */
+export const streamed = (body: Uint8Array, call: Call): { readonly body: Uint8Array; readonly call: Call } => {
+  if (call.insertAt === null) return { body, call }
+  const longer = withMember(body, call, 'stream', 'true')
+  const offset = call.insertAt.offset + longer.length - body.length
+  return { body: longer, call: { ...call, stream: true, insertAt: { offset, first: false } } }
+}
+
 /** The body with a member appended as the last one, so that it wins over any other of that name. */
-export const withMember = (body: Uint8Array, call: Pick<Call, 'insertAt'>, name: string, json: string): Uint8Array => {
+const withMember = (body: Uint8Array, call: Pick<Call, 'insertAt'>, name: string, json: string): Uint8Array => {
   if (call.insertAt === null) return body
   const { offset, first } = call.insertAt
   const added = new TextEncoder().encode(`${first ? '' : ','}${JSON.stringify(name)}:${json}`)

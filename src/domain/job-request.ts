@@ -1,7 +1,7 @@
 /** Reads the body of POST /jobs: a native chat or generate payload and where to report; pure, the words are for the caller. */
 
 import { concat } from './bytes.ts'
-import { type Call, readCall, withMember } from './call.ts'
+import { type Call, readScanned, streamed } from './call.ts'
 import { decodeField, type Field, field, type Scan, scanObject } from './go-json.ts'
 import type { Problem } from './problem.ts'
 import { ollamaRoutes } from './routes.ts'
@@ -55,12 +55,9 @@ export const readJobRequest = (body: Uint8Array): JobRequestRead => {
   const route = ollamaRoutes.find(({ path }) => path === endpoint)
   if (route === undefined) return invalid('there is no such route')
   const payload = without(body, scan, 'state_webhook_url')
-  const read = readCall(route, payload, 'application/json')
+  const read = readScanned(route, payload, payload === body ? scan : scanObject(payload))
   if (read.kind === 'refused') return invalid(read.message)
-  const streamed = withMember(payload, read.call, 'stream', 'true')
-  const again = readCall(route, streamed, 'application/json')
-  if (again.kind === 'refused') return invalid(again.message)
   const url = webhook?.type === 'string' ? decodeField(body, webhook) : null
   const webhookUrl = typeof url === 'string' && url !== '' ? url : null
-  return { kind: 'request', request: { endpoint, call: again.call, body: streamed, webhookUrl } }
+  return { kind: 'request', request: { endpoint, ...streamed(payload, read.call), webhookUrl } }
 }

@@ -5,8 +5,8 @@ import { createNudge } from './nudge.ts'
 
 export interface JanitorDeps {
   readonly sweep: {
-    deleteFinished(completedBefore: number): number
-    shrink(): boolean
+    deleteFinished(completedBefore: number): Promise<number>
+    shrink(): Promise<boolean>
     checkpoint(): void
   }
   readonly clock: Clock
@@ -33,11 +33,11 @@ export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorD
   const round = async () => {
     let deleted = 0
     for (let step = 1; running && step > 0; ) {
-      step = sweep.deleteFinished(clock.now() - jobTtlMs)
+      step = await sweep.deleteFinished(clock.now() - jobTtlMs)
       deleted += step
       if (step > 0) await nudge.wait(STEP_PAUSE_MS)
     }
-    while (running && sweep.shrink()) await nudge.wait(STEP_PAUSE_MS)
+    while (running && (await sweep.shrink())) await nudge.wait(STEP_PAUSE_MS)
     if (deleted > 0) emit({ event: 'swept', deleted })
     if (running && !isBusy()) sweep.checkpoint()
   }

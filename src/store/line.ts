@@ -7,9 +7,12 @@ export interface Ahead {
   readonly byKey: ReadonlyMap<string, number>
 }
 
-/** What the queue tells when a ready job goes or comes at an old place; new jobs need no telling, they stand at the end. */
+/** What the queue tells when a ready job goes or comes. */
 export interface LineNews {
+  /** A new job stands at the end. */
+  appended(seq: number, residencyKey: string): void
   left(seq: number, residencyKey: string): void
+  /** A job is back at its old place. */
   joined(seq: number, residencyKey: string): void
   /** Something changed that is not known in detail: count again. */
   stirred(): void
@@ -24,6 +27,7 @@ export interface Line extends LineNews {
 const COUNT_MAX = 50_000
 // A line that was too long is looked at again after so many have left it.
 const LOOK_AGAIN = 1_000
+const TAIL_MAX = 1_000
 
 /** What is known of the jobs below `seq`. */
 interface Counted {
@@ -42,10 +46,16 @@ export const createLine = (db: Database): Line => {
   )
   let known: Counted | null = null
   let tooLong: { readonly seq: number; left: number } | null = null
+  // Every ready job from `known.seq` on, in order, or null when that is not known: a submitter asks for its own place at once,
+  // and what came since the last one need not be counted in the database.
+  let tail: Map<number, string> | null = null
+  let newest: { readonly seq: number; readonly residencyKey: string } | null = null
 
   const stirred = () => {
     known = null
     tooLong = null
+    tail = null
+    newest = null
   }
   const count = (from: Counted | null, seq: number): Counted => {
     const byKey = from?.byKey ?? new Map<string, number>()
@@ -56,9 +66,31 @@ export const createLine = (db: Database): Line => {
     }
     return { seq, total, byKey }
   }
+  /** Counts the part of the tail that is below `seq`. */
+  const fold = (from: Counted, below: Map<number, string>, seq: number): Counted => {
+    let { total } = from
+    for (const [tailSeq, residencyKey] of below) {
+      if (tailSeq >= seq) break
+      from.byKey.set(residencyKey, (from.byKey.get(residencyKey) ?? 0) + 1)
+      total++
+      below.delete(tailSeq)
+    }
+    return { seq, total, byKey: from.byKey }
+  }
+  const countTo = (seq: number): Counted => {
+    if (known === null || seq < known.seq) {
+      tail = null
+      return count(null, seq)
+    }
+    return tail === null ? count(known, seq) : fold(known, tail, seq)
+  }
   const moved = (seq: number, residencyKey: string, by: 1 | -1) => {
     if (tooLong !== null && ++tooLong.left > LOOK_AGAIN) stirred()
-    if (known === null || seq >= known.seq) return
+    if (known === null || seq >= known.seq) {
+      if (by === -1) tail?.delete(seq)
+      else tail = null
+      return
+    }
     const jobs = (known.byKey.get(residencyKey) ?? 0) + by
     if (jobs < 0) return stirred()
     if (jobs === 0) known.byKey.delete(residencyKey)
@@ -68,15 +100,26 @@ export const createLine = (db: Database): Line => {
 
   return {
     stirred,
-    left: (seq, residencyKey) => moved(seq, residencyKey, -1),
+    appended(seq, residencyKey) {
+      newest = { seq, residencyKey }
+      tail?.set(seq, residencyKey)
+      if (known !== null && tail !== null && tail.size > TAIL_MAX) known = fold(known, tail, seq)
+    },
+    left(seq, residencyKey) {
+      if (newest?.seq === seq) newest = null
+      moved(seq, residencyKey, -1)
+    },
     joined: (seq, residencyKey) => moved(seq, residencyKey, 1),
     ahead(seq) {
       if (tooLong !== null && seq >= tooLong.seq) return null
-      known = count(known !== null && known.seq <= seq ? known : null, seq)
-      if (known.total <= COUNT_MAX) return known
-      tooLong = { seq, left: 0 }
-      known = null
-      return null
+      known = countTo(seq)
+      if (known.total > COUNT_MAX) {
+        stirred()
+        tooLong = { seq, left: 0 }
+        return null
+      }
+      if (tail === null && newest?.seq === seq) tail = new Map([[seq, newest.residencyKey]])
+      return known
     },
   }
 }

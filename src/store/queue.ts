@@ -106,7 +106,12 @@ export interface QueueDeps {
   readonly line?: LineNews
 }
 
-const nobodyCounts: LineNews = { left: () => undefined, joined: () => undefined, stirred: () => undefined }
+const nobodyCounts: LineNews = {
+  appended: () => undefined,
+  left: () => undefined,
+  joined: () => undefined,
+  stirred: () => undefined,
+}
 
 /** The queue of one database. */
 export const createQueue = ({
@@ -119,6 +124,13 @@ export const createQueue = ({
   const sql = queueStatements(db)
   // Kept beside the table because counting 10,000 rows at every submit would cost 0.5 ms.
   let queued = sql.queued.get()?.n ?? 0
+  // Keys of jobs whose rows are on their way: whoever asks whether a load is still wanted must hear of them too.
+  const arriving = new Map<string, number>()
+  const arrive = (key: string, by: 1 | -1) => {
+    const jobs = (arriving.get(key) ?? 0) + by
+    if (jobs === 0) arriving.delete(key)
+    else arriving.set(key, jobs)
+  }
 
   const insert = (job: NewJob, now: number): Submitted => {
     const known = job.idempotency === undefined ? null : sql.knownKey.get(job.idempotency.key)
@@ -149,14 +161,21 @@ export const createQueue = ({
     async submit(job, now) {
       if (queued >= maxQueue) return { kind: 'full' }
       queued++
+      arrive(job.residencyKey, 1)
       try {
-        const submitted = await ledger.write(durabilityOf(job.kind), () => insert(job, now))
-        if (submitted.kind === 'accepted') changed(job.id, job.kind)
-        else queued--
+        // Nobody is told of a sync call before its answer begins: its row goes with the worker's next write.
+        const durability = job.kind === 'async' ? 'durable' : 'lazy'
+        const submitted = await ledger.write(durability, () => insert(job, now))
+        if (submitted.kind === 'accepted') {
+          line.appended(submitted.seq, job.residencyKey)
+          changed(job.id, job.kind)
+        } else queued--
         return submitted
       } catch (error) {
         queued--
         throw error
+      } finally {
+        arrive(job.residencyKey, -1)
       }
     },
     async claim(query) {
@@ -210,7 +229,7 @@ export const createQueue = ({
       line.stirred()
       return recovered
     },
-    hasReady: (residencyKey) => sql.hasReady.get(residencyKey) !== null,
+    hasReady: (residencyKey) => arriving.has(residencyKey) || sql.hasReady.get(residencyKey) !== null,
     isEmpty: () => queued === 0,
     requestBody: (seq) => sql.requestBody.get(seq)?.body ?? null,
     counts: () => ({ queued, oldestCreatedAt: sql.oldest.get()?.created_at ?? null }),

@@ -64,6 +64,9 @@ const PER_ORIGIN_MAX = 8
 // Wall time may jump, so no sleep trusts it for longer.
 const SLEEP_MAX_MS = 60_000
 const PAUSE_MS = 1_000
+// A look costs half a millisecond beside 100 receivers that hang, and every transition asks for one: the next comes after
+// 20 times as long as the last took, so that looking never takes more than a twentieth of the event loop.
+const REST_PER_LOOK = 20
 
 const originOf = (url: string): string => URL.parse(url)?.origin ?? url
 const hostOf = (url: string): string => URL.parse(url)?.host ?? ''
@@ -78,9 +81,12 @@ export const createCourier = <T extends Owed>({
   emit,
 }: CourierDeps<T>): Courier => {
   const nudge = createNudge(clock.after)
+  const stopping = createNudge(clock.after)
   const lanes = createLanes(PER_ORIGIN_MAX)
   const flights = new Map<number, Promise<void>>()
   let running = false
+  // Spent on asking the outbox, in this turn of the loop.
+  let lookedMs = 0
   let halt = new AbortController()
   let looping: Promise<void> = Promise.resolve()
   const settle = createSettle({ clock, emit })
@@ -143,11 +149,21 @@ export const createCourier = <T extends Owed>({
     nudge.raise()
   }
 
+  /** Asks the outbox and keeps how long that took. */
+  const look = <T>(ask: () => T): T => {
+    const startedMs = clock.monotonicMs()
+    try {
+      return ask()
+    } finally {
+      lookedMs += clock.monotonicMs() - startedMs
+    }
+  }
+
   /** Starts all that is due and has a lane; what has none is passed over, so that it hides nothing behind it. */
   const startDue = (signal: AbortSignal) => {
     const busy = new Set(flights.keys())
     for (let room = IN_FLIGHT_MAX - flights.size; room > 0; room = IN_FLIGHT_MAX - flights.size) {
-      const page = outbox.due(clock.now(), room, busy, new Set(lanes.full()))
+      const page = look(() => outbox.due(clock.now(), room, busy, new Set(lanes.full())))
       for (const owed of page) {
         const origin = originOf(owed.url)
         busy.add(owed.deliveryId)
@@ -161,7 +177,7 @@ export const createCourier = <T extends Owed>({
 
   const sleepMs = (): number => {
     if (flights.size === IN_FLIGHT_MAX) return SLEEP_MAX_MS
-    const next = outbox.nextDueAt(new Set(flights.keys()))
+    const next = look(() => outbox.nextDueAt(new Set(flights.keys())))
     if (next === null) return SLEEP_MAX_MS
     // Due already and not started means that it waits for a lane, and a lane that comes free is a nudge.
     const untilMs = next - clock.now()
@@ -171,6 +187,7 @@ export const createCourier = <T extends Owed>({
   const loop = async (signal: AbortSignal) => {
     while (running) {
       let waitMs = PAUSE_MS
+      lookedMs = 0
       try {
         startDue(signal)
         lanes.prune()
@@ -178,6 +195,7 @@ export const createCourier = <T extends Owed>({
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'courier', error })
       }
+      if (running && lookedMs > 0) await stopping.wait(lookedMs * REST_PER_LOOK)
       if (running) await nudge.wait(waitMs)
     }
   }
@@ -192,6 +210,7 @@ export const createCourier = <T extends Owed>({
     async stop(graceMs) {
       running = false
       nudge.raise()
+      stopping.raise()
       const cancelTimer = clock.after(graceMs, () => halt.abort())
       await looping
       await Promise.all(flights.values())

@@ -16,6 +16,8 @@ export interface OffLimitsDeps {
 export type OffLimits = () => Promise<readonly OffLimit[]>
 
 const FRESH_MS = 30_000
+// A machine's interfaces change with a cable or a VPN; each submit with a webhook would ask for them, 0.05 ms a time.
+const INTERFACES_FRESH_MS = 1_000
 // A target that is asleep may have no name service either; that must not hold the webhooks.
 const LOOKUP_WAIT_MS = 2_000
 
@@ -34,6 +36,9 @@ export const createOffLimits = ({ places, resolve, localAddresses, clock }: OffL
     .filter((host) => parseIp(host) === null)
   const known = new Map<string, readonly string[]>()
   let askedAtMs = Number.NEGATIVE_INFINITY
+  let lookedAtMs = Number.NEGATIVE_INFINITY
+  let local: readonly string[] = []
+  let localIps: readonly Ip[] = []
   let asking: Promise<unknown> = Promise.resolve()
 
   const ask = (host: string): Promise<unknown> =>
@@ -52,14 +57,20 @@ export const createOffLimits = ({ places, resolve, localAddresses, clock }: OffL
     cancelTimer()
   }
 
+  const lookAtInterfaces = () => {
+    if (clock.monotonicMs() - lookedAtMs < INTERFACES_FRESH_MS) return
+    lookedAtMs = clock.monotonicMs()
+    local = [...localAddresses(), '127.0.0.1', '::1']
+    localIps = local.map(parseIp).filter((ip) => ip !== null)
+  }
+
   return async () => {
     if (names.length > 0 && clock.monotonicMs() - askedAtMs >= FRESH_MS) {
       askedAtMs = clock.monotonicMs()
       asking = Promise.all(names.map(ask))
     }
     if (names.some((name) => !known.has(name))) await answersOrEnough()
-    const local = [...localAddresses(), '127.0.0.1', '::1']
-    const localIps = local.map(parseIp).filter((ip) => ip !== null)
+    lookAtInterfaces()
     return places().flatMap((place) => {
       const hosts = known.get(place.host) ?? [place.host]
       const isThisMachine = hosts.some((host) => {

@@ -1,7 +1,7 @@
 /** What foreman reads from a request, and that it changes nothing but the keep_alive. */
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { type Call, loadBody, readCall, unknownModel, withKeepAlive } from '../../src/domain/call.ts'
+import { type Call, loadBody, readCall, streamed, unknownModel, withKeepAlive } from '../../src/domain/call.ts'
 import { matchRoute, type Route } from '../../src/domain/routes.ts'
 import { seedOf } from '../support/figures.ts'
 
@@ -205,4 +205,17 @@ test('a transcription names its model in the form', () => {
   const call = callOf('/v1/audio/transcriptions', form, 'multipart/form-data; boundary=b')
   expect(call).toMatchObject({ model: 'whisper', stream: false, insertAt: null })
   expect(read('/v1/audio/transcriptions', form, 'text/plain')).toMatchObject({ kind: 'refused', status: 400 })
+})
+
+test.each([
+  '{"model":"m","messages":[],"stream":false}',
+  '{"model":"m:local","prompt":"hi","options":{"num_ctx":8}} ',
+  '{"stream":null,"model":"m"}\n',
+])('a job is asked for as a stream, and is known as if its new body had been read: %s', (body) => {
+  const made = streamed(bytes(body), callOf('/api/chat', body))
+  expect(made.call).toEqual(callOf('/api/chat', made.body))
+  expect(made.call.stream).toBe(true)
+  expect(text(withKeepAlive(made.body, made.call, '-1'))).toBe(
+    `${body.trimEnd().slice(0, -1)},"stream":true,"keep_alive":-1${body.slice(body.trimEnd().length - 1)}`,
+  )
 })

@@ -113,13 +113,13 @@ test('the janitor sweeps once a minute and never holds the loop for more than 50
   let waiting = 1_700
   const janitor = createJanitor({
     sweep: {
-      deleteFinished() {
+      async deleteFinished() {
         const n = Math.min(500, waiting)
         waiting -= n
         steps.push({ at: clock.monotonicMs(), n })
         return n
       },
-      shrink: () => false,
+      shrink: async () => false,
       checkpoint: () => undefined,
     },
     clock,
@@ -143,11 +143,11 @@ test('a janitor whose database refuses tries again a minute later', async () => 
   const failed: string[] = []
   const janitor = createJanitor({
     sweep: {
-      deleteFinished: () => {
+      deleteFinished: async () => {
         tries++
         throw new Error('disk I/O error')
       },
-      shrink: () => false,
+      shrink: async () => false,
       checkpoint: () => undefined,
     },
     clock,

@@ -1,8 +1,9 @@
 /** Group commit: writes share transactions, a bad one harms nobody else, and nothing is told before it is committed. */
 import type { Database } from 'bun:sqlite'
 import { afterAll, beforeEach, expect, test } from 'bun:test'
+import { createLedger } from '../../src/store/ledger.ts'
 import { createTestStore, newJob, opened } from '../support/store.ts'
-import { settled } from '../support/virtual-clock.ts'
+import { createVirtualClock, settled } from '../support/virtual-clock.ts'
 
 const store = createTestStore()
 afterAll(store.close)
@@ -122,4 +123,23 @@ test('a write issued from inside another belongs to the next transaction', async
   await inner
   await settled()
   expect(ids()).toEqual(['outer', 'inner'])
+})
+
+test('a lazy write goes with the next transaction, and alone it waits 2 ms', async () => {
+  const clock = createVirtualClock()
+  const ledger = createLedger(store.db, clock)
+  const writes = [ledger.write('lazy', () => insert('a')), ledger.write('lazy', () => insert('b'))]
+  await settled()
+  expect(ids()).toEqual([])
+  await Promise.all([...writes, ledger.write('quick', () => insert('c'))])
+  expect([ids(), ledger.totals.transactions]).toEqual([['a', 'b', 'c'], 1])
+  // Its timer finds nothing left to do.
+  await clock.advance(2)
+  expect([clock.pending, ledger.totals.transactions]).toEqual([0, 1])
+  const alone = ledger.write('lazy', () => insert('d'))
+  await clock.advance(1)
+  expect(ids()).toEqual(['a', 'b', 'c'])
+  await clock.advance(1)
+  await alone
+  expect(ids()).toEqual(['a', 'b', 'c', 'd'])
 })

@@ -172,3 +172,12 @@ test('a claim costs with 100,000 waiting what it costs with 1,000', async () => 
   // A scan of 100,000 rows takes 10 ms; the margin is for a busy machine.
   expect(many).toBeLessThan(few * 3 + 500)
 })
+
+test('a job whose row is still on its way counts as ready for those who ask', async () => {
+  const submitted = store.queue.submit(newJob('on-its-way', { residencyKey: 'k-arriving' }), 1)
+  expect([store.row('on-its-way'), store.queue.hasReady('k-arriving')]).toEqual([null, true])
+  await submitted
+  expect(store.queue.hasReady('k-arriving')).toBe(true)
+  await store.queue.withdraw('on-its-way', 'cancelled', 2)
+  expect(store.queue.hasReady('k-arriving')).toBe(false)
+})

@@ -3,6 +3,7 @@ import type { Database } from 'bun:sqlite'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { systemClock } from '../../src/clock.ts'
 import type { JobState, NewJob } from '../../src/domain/job.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createLedger, type Ledger } from '../../src/store/ledger.ts'
@@ -66,7 +67,12 @@ export const createTestStore = ({ maxQueue = 1_000_000, fast = false }: StoreOpt
     // A ledger takes a connection as openDatabase leaves it.
     db.run('PRAGMA synchronous = FULL')
     const ledger = createLedger(db)
-    return { db, ledger, queue: createQueue({ db, ledger, maxQueue }), sweep: createSweep(db) }
+    return {
+      db,
+      ledger,
+      queue: createQueue({ db, ledger, maxQueue }),
+      sweep: createSweep({ db, ledger, clock: systemClock }),
+    }
   }
   let now = parts(opened(path))
   return {
