@@ -4,7 +4,6 @@ import packageJson from '../package.json' with { type: 'json' }
 import { systemClock, systemRandom } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Clock } from './domain/clock.ts'
-import type { JobKind } from './domain/job.ts'
 import { askTarget } from './engine/ask.ts'
 import { createBoard } from './engine/board.ts'
 import { createEngine } from './engine/engine.ts'
@@ -90,10 +89,9 @@ export const startForeman = async (
     random: systemRandom,
     emit,
   })
-  const changed = (jobId: string, kind: JobKind) => {
+  const changed = (jobId: string, mayOwe: boolean) => {
     board.post(jobId, { kind: 'changed' })
-    // Nobody is owed a webhook for a sync call.
-    if (kind === 'async') deliveries.nudge()
+    if (mayOwe) deliveries.nudge()
   }
   const queue = createQueue({ db, ledger, maxQueue: config.maxQueue, changed, line })
   const newId = monotonicFactory()

@@ -59,6 +59,8 @@ export interface ActiveJob {
   readonly attempt: number
   readonly maxAttempts: number
   readonly deferrals: number
+  /** Somebody is told of each of its transitions. */
+  readonly hasWebhook: boolean
   /** Wall milliseconds. */
   readonly createdAt: number
 }

@@ -46,7 +46,7 @@ export const createMetrics = (sources: MetricsSources): Metrics => {
   gauge('foreman_oldest_queued_age_seconds', 'Age of the oldest waiting job', sources.oldestAgeSeconds)
   gauge('foreman_target_reachable', '1 when the target can be reached', () => Number(sources.targetReachable()))
   gauge('foreman_degraded', '1 when the last poll of the target failed', () => Number(sources.degraded()))
-  gauge('foreman_webhooks_owed', 'Webhooks that no receiver has taken yet', sources.webhooksOwed)
+  gauge('foreman_webhooks_owed', 'Jobs whose receiver has not taken all of their webhooks yet', sources.webhooksOwed)
   const finished = new Counter({
     name: 'foreman_jobs_finished_total',
     help: 'Jobs that reached a final state since start',

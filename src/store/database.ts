@@ -2,9 +2,10 @@
 import { Database } from 'bun:sqlite'
 import migration0001 from './migrations/0001.sql' with { type: 'text' }
 import migration0002 from './migrations/0002.sql' with { type: 'text' }
+import migration0003 from './migrations/0003.sql' with { type: 'text' }
 
 /** Numbered from 1; a released one is never edited. */
-export const migrations: readonly string[] = [migration0001, migration0002]
+export const migrations: readonly string[] = [migration0001, migration0002, migration0003]
 
 export type Opened =
   | { readonly kind: 'opened'; readonly db: Database }

@@ -14,6 +14,7 @@ export interface JobRow {
   attempt: number
   max_attempts: number
   deferrals: number
+  has_webhook: 0 | 1
   created_at: number
 }
 
@@ -42,7 +43,8 @@ export const queueStatements = (db: Database) => ({
       (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
       (SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?3 ORDER BY seq LIMIT 1),
       (SELECT seq ${OLDEST}))
-    RETURNING seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, deferrals, created_at`),
+    RETURNING seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, deferrals,
+      webhook_url IS NOT NULL AS has_webhook, created_at`),
   nextDue: db.query<{ at: number | null }, []>(`SELECT min(not_before) AS at FROM jobs INDEXED BY jobs_backing_off
     WHERE state = 'queued' AND not_before IS NOT NULL`),
   advance: db.query(`UPDATE jobs SET state = 'working', updated_at = ?3

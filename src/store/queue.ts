@@ -64,6 +64,7 @@ const activeJob = (row: JobRow): ActiveJob => ({
   attempt: row.attempt,
   maxAttempts: row.max_attempts,
   deferrals: row.deferrals,
+  hasWebhook: row.has_webhook === 1,
   createdAt: row.created_at,
 })
 
@@ -100,8 +101,8 @@ export interface QueueDeps {
   readonly ledger: Ledger
   /** Bound of the waiting jobs. */
   readonly maxQueue: number
-  /** Called after each committed change of a job. */
-  readonly changed?: (jobId: string, kind: JobKind) => void
+  /** Called after each committed change of a job; `mayOwe`: somebody may have to be told of it. */
+  readonly changed?: (jobId: string, mayOwe: boolean) => void
   /** Hears of ready jobs that go and come. */
   readonly line?: LineNews
 }
@@ -168,7 +169,7 @@ export const createQueue = ({
         const submitted = await ledger.write(durability, () => insert(job, now))
         if (submitted.kind === 'accepted') {
           line.appended(submitted.seq, job.residencyKey)
-          changed(job.id, job.kind)
+          changed(job.id, job.webhookUrl !== null)
         } else queued--
         return submitted
       } catch (error) {
@@ -183,13 +184,13 @@ export const createQueue = ({
       if (claimed.kind === 'job') {
         queued--
         line.left(claimed.job.seq, claimed.job.residencyKey)
-        changed(claimed.job.id, claimed.job.kind)
+        changed(claimed.job.id, claimed.job.hasWebhook)
       }
       return claimed
     },
     async advance(job, now) {
       const advanced = await ledger.write('quick', () => sql.advance.run(job.seq, job.attempt, now).changes > 0)
-      if (advanced) changed(job.id, job.kind)
+      if (advanced) changed(job.id, job.hasWebhook)
       return advanced
     },
     async settle(job, verdict, now, artifacts = []) {
@@ -202,7 +203,7 @@ export const createQueue = ({
         queued++
         if (verdict.notBefore === null) line.joined(job.seq, job.residencyKey)
       }
-      if (settled) changed(job.id, job.kind)
+      if (settled) changed(job.id, job.hasWebhook)
       return settled
     },
     async withdraw(id, reason, now) {
@@ -213,7 +214,7 @@ export const createQueue = ({
         queued--
         line.stirred()
         // Whose it was is not known here; a nudge too many costs a look.
-        changed(id, 'async')
+        changed(id, true)
       }
       return taken
     },

@@ -56,7 +56,7 @@ const beginning: Place = { seq: 0, completedAt: -1 }
 /** The sweep of one database. Its writes are quick: what a power cut brings back is swept again. */
 export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
   const finished = db.query<Finished, [number, number, number]>(`SELECT seq, completed_at AS completedAt,
-      EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_owed WHERE job_seq = jobs.seq AND state = 'owed') AS owes
+      EXISTS (SELECT 1 FROM webhooks WHERE job_seq = jobs.seq AND due_at IS NOT NULL) AS owes
     FROM jobs INDEXED BY jobs_finished
     WHERE completed_at IS NOT NULL AND completed_at <= +?1 AND completed_at >= +?2 AND (completed_at > +?2 OR seq > ?3)
     ORDER BY completed_at, seq LIMIT ${BATCH}`)

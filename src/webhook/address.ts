@@ -52,8 +52,9 @@ export const addressProblem = (
   if (policy === 'public' ? kind !== 'global' : !lanKinds.has(kind))
     return `${text} is ${words[kind]}, where FOREMAN_WEBHOOK_POLICY=${policy} lets no webhook go`
   const hit = offLimits.find((limit) => {
+    if (limit.port !== port) return false
     const other = parseIp(limit.host)
-    return limit.port === port && other !== null && isSame(ip, other)
+    return other !== null && isSame(ip, other)
   })
   return hit === undefined ? null : `${text} port ${port} is ${hit.what}, where no webhook may go`
 }

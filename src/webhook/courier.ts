@@ -26,11 +26,11 @@ export interface Outbox<T extends Owed> {
   /** Wall milliseconds of the first due delivery that is not busy; null = nothing is owed. */
   nextDueAt(busy: ReadonlySet<number>): number | null
   /** The receiver has it; the next of the job becomes due. */
-  accepted(deliveryId: number): Promise<void>
+  accepted(owed: T): Promise<void>
   /** One more try failed; due again at `at`. */
-  retryAt(deliveryId: number, at: number, problem: string): Promise<void>
+  retryAt(owed: T, at: number, problem: string): Promise<void>
   /** It is owed no more; the next of the job becomes due. */
-  giveUp(deliveryId: number, problem: string): Promise<void>
+  giveUp(owed: T, problem: string): Promise<void>
 }
 
 /** What the courier tells the outside. */
@@ -65,8 +65,8 @@ const PER_ORIGIN_MAX = 8
 const SLEEP_MAX_MS = 60_000
 const PAUSE_MS = 1_000
 // A look costs half a millisecond beside 100 receivers that hang, and every transition asks for one: the next comes after
-// 20 times as long as the last took, so that looking never takes more than a twentieth of the event loop.
-const REST_PER_LOOK = 20
+// 50 times as long as the last took, so that looking never takes more than a fiftieth of the event loop.
+const REST_PER_LOOK = 50
 
 const originOf = (url: string): string => URL.parse(url)?.origin ?? url
 const hostOf = (url: string): string => URL.parse(url)?.host ?? ''
@@ -104,17 +104,17 @@ export const createCourier = <T extends Owed>({
   }
 
   const giveUp = async (owed: T, reason: string, fields: DeliveryFields, signal: AbortSignal) => {
-    const taken = await settle(owed.jobId, signal, () => outbox.giveUp(owed.deliveryId, reason))
+    const taken = await settle(owed.jobId, signal, () => outbox.giveUp(owed, reason))
     if (taken) emit({ event: 'webhook_given_up', reason, ...fields })
   }
 
   const record = async (owed: T, outcome: DeliveryOutcome, elapsedMs: number, signal: AbortSignal) => {
-    const { deliveryId, jobId, url } = owed
+    const { jobId, url } = owed
     const tries = owed.tries + 1
     const fields = { jobId, host: hostOf(url), tries }
     switch (outcome.kind) {
       case 'accepted': {
-        const taken = await settle(jobId, signal, () => outbox.accepted(deliveryId))
+        const taken = await settle(jobId, signal, () => outbox.accepted(owed))
         if (taken) emit({ event: 'webhook_accepted', status: outcome.status, elapsedMs, ...fields })
         return
       }
@@ -123,7 +123,7 @@ export const createCourier = <T extends Owed>({
         const retryInMs = retryDelayMs(tries, random(), retryAfterMs)
         if (retryInMs === null) return giveUp(owed, `${reason} (the last of ${tries} tries)`, fields, signal)
         const at = clock.now() + retryInMs
-        const taken = await settle(jobId, signal, () => outbox.retryAt(deliveryId, at, reason))
+        const taken = await settle(jobId, signal, () => outbox.retryAt(owed, at, reason))
         if (taken) emit({ event: 'webhook_retried', reason, retryInMs, ...fields })
         return
       }

@@ -4,7 +4,7 @@ import type { OffLimit } from './address.ts'
 import { type Ip, kindOf, parseIp, reachedIp } from './ip.ts'
 
 export interface OffLimitsDeps {
-  /** As configured: names, addresses or "every address" (0.0.0.0, ::). The names must not change. */
+  /** As configured: names, addresses or "every address" (0.0.0.0, ::). None of it may change once it has been asked for. */
   readonly places: () => readonly OffLimit[]
   readonly resolve: (hostname: string) => Promise<readonly string[]>
   /** The addresses of this machine's interfaces. */
@@ -17,7 +17,7 @@ export type OffLimits = () => Promise<readonly OffLimit[]>
 
 const FRESH_MS = 30_000
 // A machine's interfaces change with a cable or a VPN; each submit with a webhook would ask for them, 0.05 ms a time.
-const INTERFACES_FRESH_MS = 1_000
+const LIST_FRESH_MS = 1_000
 // A target that is asleep may have no name service either; that must not hold the webhooks.
 const LOOKUP_WAIT_MS = 2_000
 
@@ -36,15 +36,17 @@ export const createOffLimits = ({ places, resolve, localAddresses, clock }: OffL
     .filter((host) => parseIp(host) === null)
   const known = new Map<string, readonly string[]>()
   let askedAtMs = Number.NEGATIVE_INFINITY
-  let lookedAtMs = Number.NEGATIVE_INFINITY
-  let local: readonly string[] = []
-  let localIps: readonly Ip[] = []
+  let listed: { readonly atMs: number; readonly limits: readonly OffLimit[] } | null = null
   let asking: Promise<unknown> = Promise.resolve()
 
   const ask = (host: string): Promise<unknown> =>
     // What was known stays known: a name that does not resolve for a while still has its machine.
     resolve(host).then(
-      (addresses) => addresses.length > 0 && known.set(host, addresses),
+      (addresses) => {
+        if (addresses.length === 0) return
+        known.set(host, addresses)
+        listed = null
+      },
       () => undefined,
     )
 
@@ -57,20 +59,9 @@ export const createOffLimits = ({ places, resolve, localAddresses, clock }: OffL
     cancelTimer()
   }
 
-  const lookAtInterfaces = () => {
-    if (clock.monotonicMs() - lookedAtMs < INTERFACES_FRESH_MS) return
-    lookedAtMs = clock.monotonicMs()
-    local = [...localAddresses(), '127.0.0.1', '::1']
-    localIps = local.map(parseIp).filter((ip) => ip !== null)
-  }
-
-  return async () => {
-    if (names.length > 0 && clock.monotonicMs() - askedAtMs >= FRESH_MS) {
-      askedAtMs = clock.monotonicMs()
-      asking = Promise.all(names.map(ask))
-    }
-    if (names.some((name) => !known.has(name))) await answersOrEnough()
-    lookAtInterfaces()
+  const list = (): readonly OffLimit[] => {
+    const local = [...localAddresses(), '127.0.0.1', '::1']
+    const localIps = local.map(parseIp).filter((ip) => ip !== null)
     return places().flatMap((place) => {
       const hosts = known.get(place.host) ?? [place.host]
       const isThisMachine = hosts.some((host) => {
@@ -79,5 +70,16 @@ export const createOffLimits = ({ places, resolve, localAddresses, clock }: OffL
       })
       return [...hosts, ...(isThisMachine ? local : [])].map((host) => ({ ...place, host }))
     })
+  }
+
+  return async () => {
+    if (names.length > 0 && clock.monotonicMs() - askedAtMs >= FRESH_MS) {
+      askedAtMs = clock.monotonicMs()
+      asking = Promise.all(names.map(ask))
+    }
+    if (names.some((name) => !known.has(name))) await answersOrEnough()
+    if (listed === null || clock.monotonicMs() - listed.atMs >= LIST_FRESH_MS)
+      listed = { atMs: clock.monotonicMs(), limits: list() }
+    return listed.limits
   }
 }

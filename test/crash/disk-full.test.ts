@@ -77,7 +77,8 @@ const expectWhole = (dataDir: string, accepted: ReadonlySet<string>) => {
     .query<{ id: string; state: string; halves: number }, []>(
       `SELECT id, state, (SELECT count(*) FROM requests WHERE job_seq = seq) <> 1
          OR (SELECT count(*) FROM transitions WHERE job_seq = seq) <> 4
-         OR (SELECT count(*) FROM deliveries WHERE job_seq = seq) <> 4
+         OR (SELECT count(*) FROM webhooks w WHERE w.job_seq = jobs.seq AND (w.due_at IS NULL) =
+           (w.sequence > (SELECT max(t.sequence) FROM transitions t WHERE t.job_seq = jobs.seq))) <> 1
          OR (SELECT count(*) FROM artifacts WHERE job_seq = seq) <> 1 AS halves FROM jobs`,
     )
     .all()

@@ -21,7 +21,8 @@ const halves = () =>
   store.db
     .query(
       `SELECT id FROM jobs WHERE (SELECT count(*) FROM requests WHERE job_seq = seq) <> 1
-         OR (SELECT count(*) FROM transitions WHERE job_seq = seq) <> (SELECT count(*) FROM deliveries WHERE job_seq = seq)
+         OR (SELECT count(*) FROM webhooks w WHERE w.job_seq = jobs.seq AND (w.due_at IS NULL) =
+           (w.sequence > (SELECT max(t.sequence) FROM transitions t WHERE t.job_seq = jobs.seq))) <> 1
          OR (SELECT state FROM transitions WHERE job_seq = seq ORDER BY sequence DESC LIMIT 1) <> state
          OR (SELECT count(*) FROM artifacts WHERE job_seq = seq) <> (state = 'done')`,
     )

@@ -1,4 +1,4 @@
-/** Proves that a long backlog for one receiver costs the others nothing; goes to test/store/outbox-lanes.test.ts with the patch. */
+/** Proves that a long backlog for one receiver costs the others nothing. */
 import { expect, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

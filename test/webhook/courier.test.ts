@@ -63,7 +63,10 @@ describe('order', () => {
     for (let i = 0; i < 4_000; i++) rig.outbox.owe(`job${i % 1_000}`, `http://receiver-${i % 50}/`)
     rig.courier.start()
     await rig.clock.advance(HOUR_MS)
-    expect(rig.outbox.all().filter(({ state }) => state !== 'accepted')).toEqual([])
+    // Nine failures in a row befall one delivery in 50,000: that one is given up, and counts as tried.
+    const isOver = ({ state, tries }: { state: string; tries: number }) =>
+      state === 'accepted' || (state === 'given_up' && tries === 9)
+    expect(rig.outbox.all().filter((row) => !isOver(row))).toEqual([])
     const firsts = new Map<string, number[]>()
     for (const { jobId, sequence } of rig.tries) {
       const seen = firsts.get(jobId) ?? []

@@ -65,8 +65,8 @@ export const createMemoryOutbox = ({ originsKept = true } = {}): MemoryOutbox =>
       return page
     },
     nextDueAt: (busy) => heads().find(({ deliveryId }) => !busy.has(deliveryId))?.dueAt ?? null,
-    accepted: (deliveryId) => change(deliveryId, { state: 'accepted' }),
-    retryAt: (deliveryId, dueAt, problem) => change(deliveryId, { dueAt, problem }),
-    giveUp: (deliveryId, problem) => change(deliveryId, { state: 'given_up', problem }),
+    accepted: ({ deliveryId }) => change(deliveryId, { state: 'accepted' }),
+    retryAt: ({ deliveryId }, dueAt, problem) => change(deliveryId, { dueAt, problem }),
+    giveUp: ({ deliveryId }, problem) => change(deliveryId, { state: 'given_up', problem }),
   }
 }
