@@ -2,8 +2,11 @@
 import { Database } from 'bun:sqlite'
 import { Elysia } from 'elysia'
 import { ulid } from 'ulid'
+import { openDatabase } from '../src/store/database.ts'
+import { queueStatements } from '../src/store/queue-statements.ts'
 
-const db = new Database(process.argv[2], { create: true, strict: true })
+const path = process.argv[2] ?? ''
+const db = new Database(path, { create: true, strict: true })
 db.run('PRAGMA journal_mode = WAL')
 db.run('PRAGMA synchronous = FULL')
 db.run('PRAGMA wal_autocheckpoint = 8000')
@@ -28,6 +31,19 @@ const flush = () => {
   for (const { resolve } of batch) resolve()
 }
 
+/** What a job is in a foreman's database, inserted directly. */
+const createSameRows = () => {
+  const opened = openDatabase(`${path}-foreman`)
+  if (opened.kind === 'refused') throw new Error(opened.message)
+  const sql = queueStatements(opened.db)
+  return opened.db.transaction((id: string, body: Uint8Array) => {
+    const now = Date.now()
+    const { lastInsertRowid } = sql.insert.run(id, 'async', '/api/chat', 'bench', 'bench', 3, null, now)
+    sql.insertRequest.run(Number(lastInsertRowid), body)
+  })
+}
+const insertSameRows = createSameRows()
+
 const bytesOf = async (request: Request) => new Uint8Array(await request.arrayBuffer())
 const accepted = (id: string) => Response.json({ job_id: id, state: 'queued' }, { status: 202 })
 
@@ -51,6 +67,15 @@ const app = new Elysia({ serve: { development: false, idleTimeout: 0 } })
       const id = ulid()
       // A transaction of its own, as every single statement is.
       insert.run(id, await bytesOf(request), Date.now())
+      return accepted(id)
+    },
+    { parse: 'none' },
+  )
+  .post(
+    '/same-rows',
+    async ({ request }) => {
+      const id = ulid()
+      insertSameRows.immediate(id, await bytesOf(request))
       return accepted(id)
     },
     { parse: 'none' },

@@ -22,9 +22,10 @@ export const requests = {
   embed: post('/api/embed', { model: MODEL, input: 'Why is the sky blue?' }),
   chat: post('/api/chat', { model: MODEL, messages, stream: false }),
   streamedChat: post('/api/chat', { model: MODEL, messages }),
-  /** 2 KB for the queue, and for the bare server's way around its group commit. */
+  /** 2 KB for the queue, and for the bare server's ways around its group commit. */
   job: post('/jobs', jobBody),
   directJob: post('/direct', jobBody),
+  sameRowsJob: post('/same-rows', jobBody),
   /** An answer that takes so long. */
   heldChat: (milliseconds: number) =>
     post('/api/chat', {

@@ -11,13 +11,13 @@ import { median } from './statistics.ts'
 /** Longer than the rows take; the target answers it to nobody. */
 const HOLD_MS = 3_600_000
 
-type Name = 'bare' | 'direct' | 'foreman'
+type Name = 'bare' | 'direct' | 'sameRows' | 'foreman'
 type Turns = readonly { readonly name: Name; readonly port: number; readonly request: string }[]
 type Measured = Record<Name, LoadResult[]>
 
 const compare = async ({ load, amounts }: Subjects, turns: Turns, connections: 1 | 64): Promise<Measured> => {
   const count = connections === 1 ? amounts.requests.one : amounts.requests.sixteen
-  const measured: Measured = { bare: [], direct: [], foreman: [] }
+  const measured: Measured = { bare: [], direct: [], sameRows: [], foreman: [] }
   for (let round = 0; round < amounts.rounds; round++) {
     const warmup = round === 0 ? count : Math.ceil(count / 10)
     for (const { name, port, request } of turns) {
@@ -40,8 +40,9 @@ const measure = async (subjects: Subjects, foremanPort: number, barePort: number
   const foreman = { name: 'foreman', port: foremanPort, request: requests.job } as const
   const bare = { name: 'bare', port: barePort, request: requests.job } as const
   const direct = { name: 'direct', port: barePort, request: requests.directJob } as const
+  const sameRows = { name: 'sameRows', port: barePort, request: requests.sameRowsJob } as const
   const many = await compare(subjects, [bare, foreman], 64)
-  const one = await compare(subjects, [direct, foreman], 1)
+  const one = await compare(subjects, [direct, sameRows, foreman], 1)
   const rate = ratio(many.foreman, many.bare, 'perSecond')
   const wait = ratio(one.foreman, one.direct, 'p50Ms')
   const [manyName, oneName] = ['POST /jobs, 2 KB, 64 clients', 'POST /jobs, 2 KB, 1 client']
@@ -50,7 +51,9 @@ const measure = async (subjects: Subjects, foremanPort: number, barePort: number
     told(`${manyName}: foreman, p50 / p99`, shown(many.foreman)),
     promised(`${manyName}: req/s beside bare route`, times(rate), '>= 0.50x', rate >= 0.5),
     told(`${oneName}: bare route with an insert per request, p50 / p99`, shown(one.direct)),
+    told(`${oneName}: bare route with all rows of a job per request, p50 / p99`, shown(one.sameRows)),
     told(`${oneName}: foreman, p50 / p99`, shown(one.foreman)),
+    told(`${oneName}: p50 beside all rows of a job per request`, times(ratio(one.foreman, one.sameRows, 'p50Ms'))),
     promised(`${oneName}: p50 beside an insert per request`, times(wait), '<= 1.00x', wait <= 1),
   ]
 }
