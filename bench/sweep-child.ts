@@ -97,7 +97,7 @@ const timed = (sweep: Sweep, stepsMs: Record<string, number>): Sweep => {
     return value
   }
   return {
-    deleteFinished: (before) => time('delete', () => sweep.deleteFinished(before)),
+    deleteFinished: (...args) => time('delete', () => sweep.deleteFinished(...args)),
     shrink: () => time('shrink', () => sweep.shrink()),
     checkpoint: sweep.checkpoint,
   }

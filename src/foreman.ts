@@ -45,7 +45,7 @@ export type Started =
   | { readonly kind: 'refused'; readonly message: string }
 
 const GRACE_MS = 10_000
-// A settle that the disk refuses must not hold the exit for ever.
+// A settle that the disk refuses must not hold the exit for ever; a webhook cut off in its last moment would be told twice.
 const STOP_MARGIN_MS = 500
 
 const urlOf = (hostname: string, port: number) =>
@@ -219,7 +219,7 @@ export const startForeman = async (
       await Promise.race([engine.stop(graceMs), giveUp])
       // Nobody is told more; and what the drain itself made happen is owed by now, and told after the next start.
       board.close()
-      const leftMs = Math.max(0, until - clock.monotonicMs())
+      const leftMs = Math.max(STOP_MARGIN_MS / 2, until - clock.monotonicMs())
       await Promise.race([Promise.all([server.stop(), deliveries.stop(leftMs)]), giveUp])
       await server.stop(true)
       closeStore()

@@ -19,6 +19,12 @@ export const transitions = {
 /** Final states are never left. */
 export const isFinal = (state: JobState): boolean => transitions[state].length === 0
 
+/** What makes two submits one: the caller's key, and a fingerprint of the body. */
+export interface Idempotency {
+  readonly key: string
+  readonly fingerprint: Uint8Array
+}
+
 /** A job as somebody submits it. */
 export interface NewJob {
   /** ULID. */
@@ -34,7 +40,7 @@ export interface NewJob {
   readonly request: Uint8Array | null
   readonly webhookUrl: string | null
   /** Async only: the same key and fingerprint name the same job. */
-  readonly idempotency?: { readonly key: string; readonly fingerprint: Uint8Array } | undefined
+  readonly idempotency?: Idempotency | undefined
 }
 
 /** What came of a submit. */

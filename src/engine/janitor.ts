@@ -5,7 +5,7 @@ import { createNudge } from './nudge.ts'
 
 export interface JanitorDeps {
   readonly sweep: {
-    deleteFinished(completedBefore: number): Promise<number>
+    deleteFinished(completedBefore: number, owingBefore: number): Promise<number>
     shrink(): Promise<boolean>
     checkpoint(): void
   }
@@ -24,6 +24,9 @@ const IDLE_MS = 60_000
 // A step takes about 4 ms; this pause keeps the sweep below a tenth of the event loop.
 const STEP_PAUSE_MS = 40
 
+// A receiver that has not taken its webhooks by then does not keep the job for ever: as long again as any other.
+const OWING_TTLS = 2
+
 /** The janitor of one database. */
 export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorDeps): Janitor => {
   const nudge = createNudge(clock.after)
@@ -33,7 +36,8 @@ export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorD
   const round = async () => {
     let deleted = 0
     for (let step = 1; running && step > 0; ) {
-      step = await sweep.deleteFinished(clock.now() - jobTtlMs)
+      const now = clock.now()
+      step = await sweep.deleteFinished(now - jobTtlMs, now - jobTtlMs * OWING_TTLS)
       deleted += step
       if (step > 0) await nudge.wait(STEP_PAUSE_MS)
     }

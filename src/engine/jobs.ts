@@ -2,7 +2,7 @@
 import { withKeepAlive } from '../domain/call.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/engine-event.ts'
-import { isFinal, type JobState } from '../domain/job.ts'
+import { type Idempotency, isFinal, type JobState } from '../domain/job.ts'
 import { type JobRequest, readJobRequest } from '../domain/job-request.ts'
 import { type KeepAlivePolicy, keepAliveFor } from '../domain/keep-alive.ts'
 import type { Problem } from '../domain/problem.ts'
@@ -35,7 +35,7 @@ export interface JobsDeps {
 
 export interface Submission {
   readonly body: Uint8Array
-  readonly idempotency: { readonly key: string; readonly fingerprint: Uint8Array } | null
+  readonly idempotency: Idempotency | null
 }
 
 export type SubmitOutcome =
@@ -69,6 +69,11 @@ export interface Jobs {
 }
 
 const problem = (code: Problem['code'], detail: string): SubmitOutcome => ({ kind: 'problem', code, detail })
+
+const replayed = (earlier: NonNullable<ReturnType<EngineQueue['known']>>): SubmitOutcome =>
+  earlier.kind === 'known'
+    ? { kind: 'accepted', jobId: earlier.jobId, known: true }
+    : problem('idempotency-conflict', 'this Idempotency-Key was used with another body: use a new key for new work')
 
 /** The async entry of one engine. */
 export const createJobs = (deps: JobsDeps): Jobs => {
@@ -114,12 +119,7 @@ export const createJobs = (deps: JobsDeps): Jobs => {
       clock.now(),
     )
     const outcome = await submitted
-    if (outcome.kind === 'known') return { kind: 'accepted', jobId: outcome.jobId, known: true }
-    if (outcome.kind === 'conflict')
-      return problem(
-        'idempotency-conflict',
-        'this Idempotency-Key was used with another body: use a new key for new work',
-      )
+    if (outcome.kind === 'known' || outcome.kind === 'conflict') return replayed(outcome)
     if (outcome.kind === 'full')
       return problem('queue-full', 'the queue holds as many jobs as FOREMAN_MAX_QUEUE allows: come back later')
     // The row is on disk first: an async job that a power cut takes back must not have begun.
@@ -152,7 +152,7 @@ export const createJobs = (deps: JobsDeps): Jobs => {
   /** Takes a waiting job out; null = the disk did not take it. */
   const withdraw = async (jobId: string): Promise<boolean | null> => {
     try {
-      return await queue.withdraw(jobId, 'cancelled', clock.now())
+      return await queue.withdraw(jobId, 'cancelled', clock.now(), 'durable')
     } catch (error) {
       emit({ event: 'loop_failed', loop: 'jobs', error })
       return null
@@ -165,6 +165,9 @@ export const createJobs = (deps: JobsDeps): Jobs => {
       if (closed) return problem('draining', 'foreman is stopping: come back when it is up again')
       const read = readJobRequest(submission.body)
       if (read.kind === 'problem') return read
+      // A job that was made already is answered for, however full the queue is now and whatever became of the model.
+      const earlier = submission.idempotency === null ? null : queue.known(submission.idempotency)
+      if (earlier !== null) return replayed(earlier)
       const checked = await check(read.request)
       if (checked.kind !== 'ok') return checked
       try {

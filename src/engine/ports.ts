@@ -1,7 +1,7 @@
 /** What the engine needs of the target and the store, as it wants to see them; the adapters happen to fit. */
 
 import type { Failure } from '../domain/failure.ts'
-import type { ActiveJob, NewJob, Submitted } from '../domain/job.ts'
+import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job.ts'
 import type { Verdict } from '../domain/outcome.ts'
 import type { CallerArtifact } from './caller.ts'
 
@@ -45,7 +45,10 @@ export interface EngineQueue {
   >
   advance(job: ActiveJob, now: number): Promise<boolean>
   settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly CallerArtifact[]): Promise<boolean>
-  withdraw(id: string, reason: 'cancelled' | Failure, now: number): Promise<boolean>
+  /** Not durable by itself: nobody is promised the end of a sync call. */
+  withdraw(id: string, reason: 'cancelled' | Failure, now: number, durability?: 'durable'): Promise<boolean>
+  /** The job that a submit with this key made, or why it cannot be used; null when the key is new. */
+  known(idempotency: Idempotency): Extract<Submitted, { kind: 'known' | 'conflict' }> | null
   hasReady(residencyKey: string): boolean
   /** Whether nothing waits, submits on their way included. */
   isEmpty(): boolean

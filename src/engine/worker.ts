@@ -104,7 +104,9 @@ export const createWorker = (given: WorkerDeps): Worker => {
     // Somebody may have left while the job was on its way back into the queue.
     if (verdict.to !== 'queued' || !caller.left.aborted) return
     try {
-      if (await queue.withdraw(job.id, 'cancelled', clock.now())) announce(job, { to: 'cancelled' }, outcome)
+      const durability = job.kind === 'async' ? 'durable' : undefined
+      if (await queue.withdraw(job.id, 'cancelled', clock.now(), durability))
+        announce(job, { to: 'cancelled' }, outcome)
       deps.release(job.id)
     } catch (error) {
       // The job stays queued; its next claim finds that nobody waits.

@@ -5,7 +5,7 @@ import { isFinal, type JobKind, type JobState } from '../domain/job.ts'
 import type { Problem } from '../domain/problem.ts'
 import type { Board } from '../engine/board.ts'
 import type { Jobs } from '../engine/jobs.ts'
-import type { JobReader, StoredJob } from '../store/reader.ts'
+import type { JobReader, JobSlice, StoredJob } from '../store/reader.ts'
 import { artifactResponse } from './artifact.ts'
 import type { BodyReader } from './body.ts'
 import { jobEvents } from './job-events.ts'
@@ -69,9 +69,16 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
   return {
     submit: (request: Request, timing: Timing) => submitJob(submitDeps, request, timing),
 
-    list({ state, model, kind, after, limit = LIMIT_DEFAULT }: ListQuery): Response {
-      const filter = { state: state ?? null, model: model ?? null, kind: kind ?? null, after: after ?? null }
-      const rows = reader.list({ ...filter, limit: limit + 1 })
+    async list({ state, model, kind, after, limit = LIMIT_DEFAULT }: ListQuery): Promise<Response> {
+      const filter = { state: state ?? null, model: model ?? null, kind: kind ?? null }
+      const rows: StoredJob[] = []
+      // One more than is shown tells whether there is a next page.
+      for (let below: number | null = reader.top(after ?? null); below !== null && rows.length <= limit; ) {
+        const slice: JobSlice = reader.list({ ...filter, limit: limit + 1 - rows.length }, below)
+        rows.push(...slice.jobs)
+        below = slice.below
+        if (below !== null && rows.length <= limit) await new Promise<void>((go) => void deps.clock.after(0, go))
+      }
       const page = rows.slice(0, limit)
       const next = rows.length > limit ? (page.at(-1)?.id ?? null) : null
       return Response.json({ jobs: views.page(page), next } satisfies PageJson)

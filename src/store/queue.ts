@@ -1,7 +1,7 @@
 /** The queue as prepared statements: submit, claim, advance, settle, recover; every change is guarded by state and attempt. */
 import type { Database } from 'bun:sqlite'
 import { type Failure, failure } from '../domain/failure.ts'
-import type { ActiveJob, JobKind, NewJob, Submitted } from '../domain/job.ts'
+import type { ActiveJob, Idempotency, JobKind, NewJob, Submitted } from '../domain/job.ts'
 import type { Verdict } from '../domain/outcome.ts'
 import type { Durability, Ledger } from './ledger.ts'
 import type { LineNews } from './line.ts'
@@ -41,8 +41,10 @@ export interface Queue {
   advance(job: ActiveJob, now: number): Promise<boolean>
   /** Ends this attempt. False: the job is no longer this attempt's. */
   settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly Artifact[]): Promise<boolean>
-  /** Takes a waiting job out. False: it is not waiting. */
-  withdraw(id: string, reason: 'cancelled' | Failure, now: number): Promise<boolean>
+  /** Takes a waiting job out; `quick` unless told otherwise. False: it is not waiting. */
+  withdraw(id: string, reason: 'cancelled' | Failure, now: number, durability?: Durability): Promise<boolean>
+  /** The job that a submit with this key made, or why it cannot be used; null when the key is new. */
+  known(idempotency: Idempotency): Extract<Submitted, { kind: 'known' | 'conflict' }> | null
   /** At start nothing runs: async jobs go back, sync ones are failed as abandoned. */
   recover(now: number): { requeued: number; abandoned: number; exhausted: number }
   /** Whether another job with this key is ready to run. */
@@ -133,12 +135,16 @@ export const createQueue = ({
     else arriving.set(key, jobs)
   }
 
+  const known: Queue['known'] = ({ key, fingerprint }) => {
+    const found = sql.knownKey.get(key)
+    if (found === null) return null
+    const isSame = Buffer.compare(found.fingerprint, fingerprint) === 0
+    return isSame ? { kind: 'known', jobId: found.id } : { kind: 'conflict' }
+  }
+
   const insert = (job: NewJob, now: number): Submitted => {
-    const known = job.idempotency === undefined ? null : sql.knownKey.get(job.idempotency.key)
-    if (known !== null && job.idempotency !== undefined)
-      return Buffer.compare(known.fingerprint, job.idempotency.fingerprint) === 0
-        ? { kind: 'known', jobId: known.id }
-        : { kind: 'conflict' }
+    const earlier = job.idempotency === undefined ? null : known(job.idempotency)
+    if (earlier !== null) return earlier
     const { id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl } = job
     const { lastInsertRowid } = sql.insert.run(id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, now)
     const seq = Number(lastInsertRowid)
@@ -159,6 +165,7 @@ export const createQueue = ({
   }
 
   return {
+    known,
     async submit(job, now) {
       if (queued >= maxQueue) return { kind: 'full' }
       queued++
@@ -206,10 +213,10 @@ export const createQueue = ({
       if (settled) changed(job.id, job.hasWebhook)
       return settled
     },
-    async withdraw(id, reason, now) {
+    async withdraw(id, reason, now, durability = 'quick') {
       const state = reason === 'cancelled' ? reason : 'failed'
       const [code, message] = reason === 'cancelled' ? [null, null] : [reason.code, reason.message]
-      const taken = await ledger.write('quick', () => sql.withdraw.run(id, state, code, message, now).changes > 0)
+      const taken = await ledger.write(durability, () => sql.withdraw.run(id, state, code, message, now).changes > 0)
       if (taken) {
         queued--
         line.stirred()

@@ -56,20 +56,30 @@ export interface JobFilter {
   readonly state: JobState | null
   readonly model: string | null
   readonly kind: JobKind | null
-  /** Only jobs older than this id, whether it is still there or swept. */
-  readonly after: string | null
   readonly limit: number
+}
+
+/** Some jobs, newest first. */
+export interface JobSlice {
+  readonly jobs: StoredJob[]
+  /** Where to go on looking; null when there is nothing older. */
+  readonly below: number | null
 }
 
 export interface JobReader {
   find(id: string): StoredJob | null
-  list(filter: JobFilter): StoredJob[]
+  /** Above the newest job, or above those older than `after`, whether that one is still there or swept: where a list begins. */
+  top(after: string | null): number
+  /** Up to `limit` of the jobs below that match. It looks at 10,000 of them, 1 ms, so that a rare state does not hold the event loop. */
+  list(filter: JobFilter, below: number): JobSlice
   /** Transitions with a sequence above `after`. */
   transitions(seq: number, after: number): StoredTransition[]
   /** Every artifact with its size, and with its bytes when they are at most `maxBytes`; a large one is not read. */
   listedArtifacts(seq: number, maxBytes: number): ListedArtifact[]
   artifact(seq: number, name: string): StoredArtifact | null
 }
+
+const SLICE = 10_000
 
 const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, state, attempt, max_attempts AS maxAttempts, deferrals,
   not_before AS notBefore, webhook_url AS webhookUrl, error_code AS errorCode, error_message AS errorMessage, prompt_tokens AS promptTokens,
@@ -81,12 +91,16 @@ export const createReader = (db: Database): JobReader => {
   const find = db.query<StoredJob, [string]>(`SELECT ${COLUMNS} FROM jobs WHERE id = ?1`)
   const list = db.query<
     StoredJob,
-    [string | null, string | null, string | null, string | null, number]
-  >(`SELECT ${COLUMNS} FROM jobs
-    WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR model = ?2) AND (?3 IS NULL OR kind = ?3)
-      AND seq <= CASE WHEN ?4 IS NULL THEN 9223372036854775807
-        ELSE coalesce((SELECT seq - 1 FROM jobs WHERE id = ?4), (SELECT seq FROM jobs WHERE id < ?4 ORDER BY id DESC LIMIT 1), 0) END
-    ORDER BY seq DESC LIMIT ?5`)
+    [number, number, string | null, string | null, string | null, number]
+  >(`SELECT ${COLUMNS} FROM jobs WHERE seq < ?1 AND seq >= ?2
+      AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR model = ?4) AND (?5 IS NULL OR kind = ?5)
+    ORDER BY seq DESC LIMIT ?6`)
+  const top = db.query<
+    { seq: number },
+    [string | null]
+  >(`SELECT CASE WHEN ?1 IS NULL THEN (SELECT max(seq) + 1 FROM jobs)
+      ELSE coalesce((SELECT seq FROM jobs WHERE id = ?1), (SELECT seq + 1 FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT 1)) END AS seq`)
+  const oldest = db.query<{ seq: number | null }, []>('SELECT min(seq) AS seq FROM jobs')
   const transitions = db.query<
     StoredTransition,
     [number, number]
@@ -102,7 +116,14 @@ export const createReader = (db: Database): JobReader => {
   )
   return {
     find: (id) => find.get(id),
-    list: ({ state, model, kind, after, limit }) => list.all(state, model, kind, after, limit),
+    top: (after) => top.get(after)?.seq ?? 0,
+    list({ state, model, kind, limit }, below) {
+      const from = below - SLICE
+      const jobs = list.all(below, from, state, model, kind, limit)
+      const last = jobs.length === limit ? jobs.at(-1)?.seq : from
+      const isOver = (oldest.get()?.seq ?? below) >= (last ?? 0)
+      return { jobs, below: isOver ? null : (last ?? null) }
+    },
     transitions: (seq, after) => transitions.all(seq, after),
     listedArtifacts: (seq, maxBytes) => listed.all(seq, maxBytes),
     artifact: (seq, name) => artifact.get(seq, name),

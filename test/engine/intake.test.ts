@@ -32,7 +32,15 @@ const build = (unreachableDeadlineMs: number) => {
     },
   }
   const intake = createIntake({
-    queue: { ...queue, claim: nothing, advance: nothing, settle: nothing, hasReady: () => false, isEmpty: () => true },
+    queue: {
+      ...queue,
+      claim: nothing,
+      advance: nothing,
+      settle: nothing,
+      hasReady: () => false,
+      isEmpty: () => true,
+      known: () => null,
+    },
     callers,
     worker: { nudge: () => undefined, interrupt: () => false },
     state,

@@ -360,9 +360,13 @@ test('a body above the limit is 413, and a full queue 503 with Retry-After', asy
     expectProblem(await client.call('POST', '/jobs', { body: 'x'.repeat(1_025) }), 'too-large', /FOREMAN_MAX_BODY/)
     const running = await client.submit(chat('[[silent=60000]]'))
     await client.reaches(running, 'working')
-    const waiting = await client.submit(chat('x'))
+    const twin = { body: JSON.stringify(chat('x')), headers: { 'idempotency-key': 'full' } }
+    const waiting = String((await client.call('POST', '/jobs', twin)).json['job_id'])
     const full = await client.call('POST', '/jobs', { body: JSON.stringify(chat('x')) })
     expectProblem(full, 'queue-full', /FOREMAN_MAX_QUEUE/)
+    // What was accepted before is answered for, however full it is now.
+    const again = await client.call('POST', '/jobs', twin)
+    expect([again.status, again.json['job_id']]).toEqual([202, waiting])
     expect(Number(full.headers.get('retry-after'))).toBeGreaterThan(0)
     for (const id of [waiting, running]) await client.call('DELETE', `/jobs/${id}`)
   } finally {

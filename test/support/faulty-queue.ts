@@ -33,6 +33,7 @@ export const createFaultyQueue = (real: StoredQueue): FaultyQueue => {
       settle: (...args) => guard('settle', () => real.settle(...args)),
       withdraw: (...args) => guard('withdraw', () => real.withdraw(...args)),
       isEmpty: real.isEmpty,
+      known: (idempotency) => real.known(idempotency),
       hasReady: (key) => real.hasReady(key),
       recover: (now) => real.recover(now),
       requestBody: (seq) => real.requestBody(seq),

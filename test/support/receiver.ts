@@ -104,5 +104,9 @@ export const startReceiver = (answer: ReceiverAnswer = () => 204, port = 0): Rec
   }
 }
 
+/** Without what came again: "at least once" allows it whenever a stop or a kill cuts a try off. */
+export const firstOf = (receipts: readonly Receipt[]): Receipt[] =>
+  receipts.filter(({ body }, i) => receipts.findIndex((other) => other.body.sequence === body.sequence) === i)
+
 /** State by state, as the receiver took it. */
 export const statesOf = (receipts: readonly Receipt[]): string[] => receipts.map(({ body }) => body.state)
