@@ -28,7 +28,8 @@ const SECONDS = [0.005, 0.05, 0.25, 1, 5, 15, 60, 300, 1_800]
 export const createMetrics = (sources: MetricsSources): Metrics => {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry, prefix: 'foreman_' })
+  // Its default of 10 ms wakes an idle foreman 100 times a second: 0.9 % of a processor for nothing.
+  collectDefaultMetrics({ register: registry, prefix: 'foreman_', eventLoopMonitoringPrecision: 250 })
   // Reading the heap's spaces walks the whole heap while nothing else runs: 140 ms with 2,000,000 objects.
   for (const what of ['total', 'used', 'available'])
     registry.removeSingleMetric(`foreman_nodejs_heap_space_size_${what}_bytes`)
