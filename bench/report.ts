@@ -1,5 +1,5 @@
 /** Puts the rows into a table for people and into docs/performance.md; it must never name the machine. */
-import { cpus, release, totalmem, type } from 'node:os'
+import { cpus, totalmem, type } from 'node:os'
 import type { Row } from './row.ts'
 
 const verdict = ({ isKept }: Row): string => (isKept === null ? '' : isKept ? 'kept' : 'MISSED')
@@ -22,7 +22,7 @@ const machine = (): string => {
   const processors = cpus()
   const gibibytes = Math.round(totalmem() / 2 ** 30)
   const model = processors[0]?.model.trim() ?? 'unknown processor'
-  return `${processors.length} cores (${model}), ${gibibytes} GiB, ${type()} ${release()}, Bun ${Bun.version}`
+  return `${processors.length} cores (${model}), ${gibibytes} GiB, ${type()}, Bun ${Bun.version}`
 }
 
 const asMarkdown = (rows: readonly Row[]): string => {

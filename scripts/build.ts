@@ -10,7 +10,9 @@ const output = join(dist, 'foreman')
 /** ESM because bytecode in CommonJS form starts a second server from a main module with exports (bun 1.4.5). */
 const flags = [
   '--compile',
-  '--minify',
+  // Not plain --minify: with its short identifiers Elysia no longer checks some queries (`limit=501` was taken).
+  '--minify-whitespace',
+  '--minify-syntax',
   '--bytecode',
   '--format=esm',
   '--sourcemap',

@@ -47,6 +47,8 @@ export type Started =
 const GRACE_MS = 10_000
 // A settle that the disk refuses must not hold the exit for ever; a webhook cut off in its last moment would be told twice.
 const STOP_MARGIN_MS = 500
+// A webhook under way may end; one that hangs is still owed, and no reason to stay.
+const TRY_GRACE_MS = 2_000
 
 const urlOf = (hostname: string, port: number) =>
   `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
@@ -219,7 +221,7 @@ export const startForeman = async (
       await Promise.race([engine.stop(graceMs), giveUp])
       // Nobody is told more; and what the drain itself made happen is owed by now, and told after the next start.
       board.close()
-      const leftMs = Math.max(STOP_MARGIN_MS / 2, until - clock.monotonicMs())
+      const leftMs = Math.min(TRY_GRACE_MS, Math.max(STOP_MARGIN_MS / 2, until - clock.monotonicMs()))
       await Promise.race([Promise.all([server.stop(), deliveries.stop(leftMs)]), giveUp])
       await server.stop(true)
       closeStore()

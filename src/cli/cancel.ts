@@ -16,7 +16,7 @@ Exit codes: 0 all were cancelled, 1 one was final already or does not exist, 2 u
 
 Examples:
   foreman cancel 01JQZX4T8M9V2K7C5N3B6D1F0G
-  foreman list --state queued --all --ids | xargs foreman cancel
+  foreman list --state queued --all --ids | xargs -r foreman cancel
 `
 
 // The answer comes when the target has been called off.

@@ -26,7 +26,7 @@ Exit codes: 0 done, 1 refused, 2 usage, 3 no foreman answered, 4 token.
 Examples:
   foreman list
   foreman list --state failed --limit 10
-  foreman list --state queued --model qwen3:14b --all --ids | xargs foreman cancel
+  foreman list --state queued --model qwen3:14b --all --ids | xargs -r foreman cancel
   foreman list --all --json | jq -r '.jobs[] | select(.attempt > 1).id'
 `
 

@@ -32,13 +32,15 @@ export const createProgress = ({ stderr }: Pick<Io, 'stderr'>): Progress => {
 /** What ends waiting early: Ctrl-C, a stop signal, or the time given. */
 export interface Interruption {
   readonly signal: AbortSignal
+  /** The time given runs from here on. */
+  limit(timeoutMs: number): void
   /** The exit code for why it ended early; null while it did not. */
   code(): number | null
   dispose(): void
 }
 
 /** Signals end the waiting from now on, never the process: the line on the terminal is taken away first. */
-export const createInterruption = (io: Io, timeoutMs: number | null): Interruption => {
+export const createInterruption = (io: Io): Interruption => {
   const controller = new AbortController()
   let code: number | null = null
   const end = (why: number) => {
@@ -46,8 +48,16 @@ export const createInterruption = (io: Io, timeoutMs: number | null): Interrupti
     controller.abort()
   }
   io.onSignal(() => end(exitCode.interrupted))
-  const cancel = timeoutMs === null ? () => undefined : io.clock.after(timeoutMs, () => end(exitCode.timeout))
-  return { signal: controller.signal, code: () => code, dispose: cancel }
+  let cancel: () => void = () => undefined
+  return {
+    signal: controller.signal,
+    limit(timeoutMs) {
+      if (timeoutMs <= 0) end(exitCode.timeout)
+      else cancel = io.clock.after(timeoutMs, () => end(exitCode.timeout))
+    },
+    code: () => code,
+    dispose: () => cancel(),
+  }
 }
 
 /** Resolves after `delayMs`, or at once when the signal fires. */

@@ -61,6 +61,10 @@ export const showCommand: Command = {
       io.stderr.write(`foreman: job ${job.id} has no answer, it is ${standing(job, io.clock.now())}${advice}\n`)
       return exitCode.no
     }
+    if (fieldOf(job.json, 'result') === null && !isKept(job.json)) {
+      io.stderr.write(`foreman: the answer of job ${job.id} was ${NOT_KEPT}\n`)
+      return exitCode.no
+    }
     const answer = await fetchAnswer(io, client, job)
     if (answer.kind === 'exit') return answer.code
     if (flags.values.json) io.stdout.write(`${JSON.stringify(answer.text)}\n`)
@@ -136,8 +140,14 @@ const artifactsText = (json: unknown): string | null => {
   return texts.length === 0 ? null : texts.join(', ')
 }
 
+const NOT_KEPT = 'not kept: it went to the client that waited for it'
+
+/** Nothing of a call on Ollama's own routes outlives its client. */
+const isKept = (json: unknown): boolean => listOf(json, 'artifacts').length > 0
+
 const answerLine = (json: unknown): string | null => {
   const result = fieldOf(json, 'result')
   if (result !== null && result !== undefined) return oneLine(answerText(result), 400)
-  return textOf(json, 'state') === 'done' ? 'too large to stand here: --result prints it' : null
+  if (textOf(json, 'state') !== 'done') return null
+  return isKept(json) ? 'too large to stand here: --result prints it' : NOT_KEPT
 }

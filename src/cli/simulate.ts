@@ -17,7 +17,8 @@ const help = `foreman simulate runs an Ollama that needs no GPU, for trying thin
 Usage:  foreman simulate [flags]
 
   --addr HOST:PORT           where it listens; default 127.0.0.1:11434, port 0 is any free one
-  --models NAME=SIZE,…       installed models; the size may be left out; default llama3.2:3b, qwen3:8b, gemma3:4b, nomic-embed-text
+  --models NAME=SIZE,…       installed models; the size may be left out; default llama3.2:3b, qwen3:8b, qwen3:14b, gemma3:4b,
+                            nomic-embed-text
   --load DURATION            how long loading a model takes; default 1.5s
   --first-token DURATION     from the start of a generation to its first token; default 200ms
   --tokens-per-second N      speed after that; default 40, 0 is all at once

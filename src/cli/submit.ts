@@ -91,7 +91,7 @@ const receipt = ({ id, state, json }: Job) => `Job ${id} is ${[state, outlook(js
 
 /** Waits for the job and prints what came of it. */
 const answered = async (io: Io, client: Client, job: Job, flags: { stream?: boolean; json?: boolean }) => {
-  const interruption = createInterruption(io, null)
+  const interruption = createInterruption(io)
   const progress = createProgress(io)
   const show = (news: Job) => progress.show(`${job.id} ${standing(news, io.clock.now())}`)
   show(job)

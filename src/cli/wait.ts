@@ -22,7 +22,7 @@ Exit codes: 0 all are done, 1 one failed, was cancelled or does not exist, 2 usa
 Examples:
   foreman wait 01JQZX4T8M9V2K7C5N3B6D1F0G
   foreman wait --timeout 10m $id && foreman show --result $id
-  foreman list --state queued --all --ids | xargs foreman wait
+  foreman list --state queued --all --ids | xargs -r foreman wait
 `
 
 // Longer than a year is a slip of the finger, and more than a timer can hold.
@@ -40,7 +40,7 @@ export const waitCommand: Command = {
     if ('code' in ids) return ids.code
     const created = createClient(io)
     if (created.kind === 'exit') return created.code
-    const interruption = createInterruption(io, timeoutMs)
+    const interruption = createInterruption(io)
     const progress = createProgress(io)
     try {
       return await waitAll({
@@ -49,6 +49,7 @@ export const waitCommand: Command = {
         ids,
         interruption,
         progress,
+        timeoutMs,
         isJson: flags.values.json ?? false,
       })
     } finally {
@@ -70,6 +71,7 @@ interface Waiting {
   readonly ids: readonly string[]
   readonly interruption: Interruption
   readonly progress: Progress
+  readonly timeoutMs: number | null
   readonly isJson: boolean
 }
 
@@ -78,6 +80,8 @@ const waitAll = async (waiting: Waiting): Promise<number> => {
   const { io, client, ids, interruption, progress } = waiting
   const first = await look(waiting)
   if (typeof first === 'number') return first
+  // From here on: a job that is final already is so however little time was given.
+  if (waiting.timeoutMs !== null) interruption.limit(waiting.timeoutMs)
   let code = first.code
   let finals = 0
   for (const looked of first.jobs) {

@@ -13,6 +13,8 @@ type JobFields = {
 
 type WebhookFields = {
   readonly jobId: string
+  /** Which transition of the job it tells. */
+  readonly sequence: number
   /** Host and port only: paths and queries of webhook URLs are often secrets. */
   readonly host: string
   /** Tries made, this one included. */

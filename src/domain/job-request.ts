@@ -27,6 +27,9 @@ const endpointOf = (has: (name: string) => boolean): JobRequest['endpoint'] | nu
 
 const COMMA = 0x2c
 
+// What the target would refuse for sure is refused at once, while somebody listens.
+const memberTypes = { messages: 'array', prompt: 'string', options: 'object' } as const
+
 /** The body without any member of this name; every other byte stays. */
 const without = (body: Uint8Array, scan: Scan, name: string): Uint8Array => {
   if (scan.kind !== 'object') return body
@@ -38,17 +41,30 @@ const without = (body: Uint8Array, scan: Scan, name: string): Uint8Array => {
   return concat([body.subarray(0, first), ...joined, body.subarray(scan.end)])
 }
 
+/** Editors on Windows begin a file with a byte order mark, and JSON has none. */
+const withoutMark = (body: Uint8Array): Uint8Array =>
+  body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body
+
 /** Reads a submitted body of any content type: plain `curl -d` says form, and means JSON. */
-export const readJobRequest = (body: Uint8Array): JobRequestRead => {
+export const readJobRequest = (sent: Uint8Array): JobRequestRead => {
+  const body = withoutMark(sent)
   const scan = scanObject(body)
   if (scan.kind === 'empty')
     return { kind: 'problem', code: 'malformed', detail: 'the body is empty: send a chat or generate payload' }
-  if (scan.kind === 'malformed') return { kind: 'problem', code: 'malformed', detail: scan.message }
+  if (scan.kind === 'malformed')
+    return { kind: 'problem', code: 'malformed', detail: `the body is not JSON: ${scan.message}` }
   if (scan.kind === 'other')
     return invalid(`the body is a JSON ${scan.type}: expected an object with model and messages or prompt`)
   const endpoint = endpointOf((name) => field(scan, name) !== undefined)
   if (endpoint === null)
     return invalid('neither messages nor prompt is there: send a chat payload or a generate payload')
+  const model = field(scan, 'model')
+  if (model === undefined || model.type === 'null') return invalid('model is missing: name the model that is to answer')
+  for (const [name, type] of Object.entries(memberTypes)) {
+    const member = field(scan, name)
+    if (member !== undefined && member.type !== 'null' && member.type !== type)
+      return invalid(`${name} is a JSON ${member.type}: expected ${type === 'string' ? 'a' : 'an'} ${type}`)
+  }
   const webhook = field(scan, 'state_webhook_url')
   if (webhook !== undefined && webhook.type !== 'string' && webhook.type !== 'null')
     return invalid(`state_webhook_url is a JSON ${webhook.type}: expected a URL`)

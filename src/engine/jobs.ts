@@ -178,7 +178,7 @@ export const createJobs = (deps: JobsDeps): Jobs => {
       }
     },
     async cancel(jobId) {
-      for (;;) {
+      for (let looks = 0; looks < CANCEL_LOOKS_MAX; looks++) {
         const before = deps.stateOf(jobId)
         if (before === null) return { kind: 'missing' }
         if (isFinal(before)) return { kind: 'final', state: before }
@@ -192,6 +192,8 @@ export const createJobs = (deps: JobsDeps): Jobs => {
         await waitFinal(jobId, CANCEL_LOOK_MS, new AbortController().signal)
         if (deps.stateOf(jobId) === 'cancelled') return { kind: 'cancelled' }
       }
+      // The worker has let go of it, but the disk does not take that.
+      return { kind: 'unwritten' }
     },
     close() {
       closed = true
@@ -201,3 +203,4 @@ export const createJobs = (deps: JobsDeps): Jobs => {
 
 // It is on its way between the queue and the worker: look again soon.
 const CANCEL_LOOK_MS = 1_000
+const CANCEL_LOOKS_MAX = 10

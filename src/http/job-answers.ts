@@ -44,6 +44,11 @@ const missingJob = (id: string): Problem => ({
 
 const unwritten: Problem = { code: 'disk-full', detail: 'the job could not be cancelled and goes on: come back later' }
 
+const alreadyFinal = (state: JobState): Problem => ({
+  code: 'already-final',
+  detail: `the job is ${state} and stays so`,
+})
+
 const syncCall = (detail: string): Problem => ({ code: 'sync-call', detail })
 
 /** Milliseconds to hold the answer, or null when the text says nothing that can be done. */
@@ -98,22 +103,26 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
     },
 
     cancel: (request: Request, id: string) =>
-      withJob(request, id, async ({ kind }) => {
+      withJob(request, id, async ({ kind, state }) => {
         const detail = 'the client of this call waits on an open connection: it cancels the call by closing that'
+        if (isFinal(state)) return problemResponse(request, alreadyFinal(state))
         if (kind === 'sync') return problemResponse(request, syncCall(detail))
         const outcome = await jobs.cancel(id)
         if (outcome.kind === 'missing') return problemResponse(request, missingJob(id))
         if (outcome.kind === 'cancelled') return shown(request, id)
         if (outcome.kind === 'unwritten') return problemResponse(request, unwritten)
-        return problemResponse(request, { code: 'already-final', detail: `the job is ${outcome.state} and stays so` })
+        return problemResponse(request, alreadyFinal(outcome.state))
       }),
 
     events: (request: Request, id: string, lastEventId: string | undefined, timing: Timing) =>
       withJob(request, id, (job) => {
         const detail = 'the transitions of a call whose client waits are not kept: GET /jobs/{id} shows its state'
         if (job.kind === 'sync') return problemResponse(request, syncCall(detail))
-        const last = lastEventId ?? request.headers.get('last-event-id') ?? ''
-        const after = /^\d{1,15}$/.test(last) ? Number(last) : 0
+        // An EventSource keeps the query it began with and says in the header how far it has come since.
+        const last = request.headers.get('last-event-id') ?? lastEventId ?? ''
+        const asked = /^\d{1,15}$/.test(last) ? Number(last) : 0
+        // Another job's number, or one from before a backup was restored: nobody has seen what has not happened yet.
+        const after = Math.min(asked, reader.transitions(job.seq, 0).at(-1)?.sequence ?? 0)
         // An EventSource reconnects until it is told that there is nothing more.
         if (isFinal(job.state) && reader.transitions(job.seq, after).length === 0)
           return new Response(null, { status: 204 })

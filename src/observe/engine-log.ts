@@ -46,11 +46,31 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
     case 'embedder_failed':
       return ['warn', { model: e.model, message: e.message }]
     case 'webhook_accepted':
-      return ['debug', { job_id: e.jobId, host: e.host, tries: e.tries, status: e.status, elapsed_ms: e.elapsedMs }]
+      return [
+        'debug',
+        {
+          job_id: e.jobId,
+          sequence: e.sequence,
+          host: e.host,
+          tries: e.tries,
+          status: e.status,
+          elapsed_ms: e.elapsedMs,
+        },
+      ]
     case 'webhook_retried':
-      return ['info', { job_id: e.jobId, host: e.host, tries: e.tries, reason: e.reason, retry_in_ms: e.retryInMs }]
+      return [
+        'info',
+        {
+          job_id: e.jobId,
+          sequence: e.sequence,
+          host: e.host,
+          tries: e.tries,
+          reason: e.reason,
+          retry_in_ms: e.retryInMs,
+        },
+      ]
     case 'webhook_given_up':
-      return ['warn', { job_id: e.jobId, host: e.host, tries: e.tries, reason: e.reason }]
+      return ['warn', { job_id: e.jobId, sequence: e.sequence, host: e.host, tries: e.tries, reason: e.reason }]
     case 'swept':
       return ['info', { deleted: e.deleted }]
     default:

@@ -125,6 +125,14 @@ export const defaultModels: readonly SimulatedModel[] = [
     capabilities: ['completion', 'tools', 'thinking'],
   },
   {
+    name: 'qwen3:14b',
+    sizeBytes: 9_276_198_565,
+    family: 'qwen3',
+    parameterSize: '14.8B',
+    contextLength: 40_960,
+    capabilities: ['completion', 'tools', 'thinking'],
+  },
+  {
     name: 'gemma3:4b',
     sizeBytes: 3_338_801_804,
     family: 'gemma3',

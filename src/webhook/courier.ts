@@ -11,6 +11,7 @@ import { createSettle } from './settle.ts'
 export interface Owed {
   readonly deliveryId: number
   readonly jobId: string
+  readonly sequence: number
   readonly url: string
   /** Tries made so far. */
   readonly tries: number
@@ -39,7 +40,7 @@ export type CourierEvent =
   | { readonly event: 'settle_retried'; readonly jobId: string; readonly error: unknown }
   | { readonly event: 'loop_failed'; readonly loop: string; readonly error: unknown }
 
-type DeliveryFields = Pick<WebhookEvent, 'jobId' | 'host' | 'tries'>
+type DeliveryFields = Pick<WebhookEvent, 'jobId' | 'sequence' | 'host' | 'tries'>
 
 export interface CourierDeps<T extends Owed> {
   readonly outbox: Outbox<T>
@@ -67,6 +68,8 @@ const PAUSE_MS = 1_000
 // A look costs half a millisecond beside 100 receivers that hang, and every transition asks for one: the next comes after
 // 50 times as long as the last took, so that looking never takes more than a fiftieth of the event loop.
 const REST_PER_LOOK = 50
+// One slow look (a busy disk, a pause of the machine) is no reason for a long rest.
+const REST_MAX_MS = 250
 
 const originOf = (url: string): string => URL.parse(url)?.origin ?? url
 const hostOf = (url: string): string => URL.parse(url)?.host ?? ''
@@ -109,9 +112,9 @@ export const createCourier = <T extends Owed>({
   }
 
   const record = async (owed: T, outcome: DeliveryOutcome, elapsedMs: number, signal: AbortSignal) => {
-    const { jobId, url } = owed
+    const { jobId, sequence, url } = owed
     const tries = owed.tries + 1
-    const fields = { jobId, host: hostOf(url), tries }
+    const fields = { jobId, sequence, host: hostOf(url), tries }
     switch (outcome.kind) {
       case 'accepted': {
         const taken = await settle(jobId, signal, () => outbox.accepted(owed))
@@ -195,7 +198,7 @@ export const createCourier = <T extends Owed>({
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'courier', error })
       }
-      if (running && lookedMs > 0) await stopping.wait(lookedMs * REST_PER_LOOK)
+      if (running && lookedMs > 0) await stopping.wait(Math.min(lookedMs * REST_PER_LOOK, REST_MAX_MS))
       if (running) await nudge.wait(waitMs)
     }
   }

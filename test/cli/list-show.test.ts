@@ -185,12 +185,22 @@ answer     Because of light.
       err: '',
     })
     const { url } = stubOf({
-      [`GET /jobs/${jobId}`]: () => Response.json(doneJson('', { result: null })),
+      [`GET /jobs/${jobId}`]: () => Response.json(doneJson('', { result: null, artifacts: [{ name: 'completion' }] })),
       [`GET /jobs/${jobId}/artifacts/completion`]: () => Response.json({ response: 'large' }),
     })
     expect((await run(['show', '--result', jobId], url)).out).toBe('large\n')
     expect((await run(['show', '--result', '--json', jobId], url)).out).toBe('"large"\n')
     expect((await run(['show', jobId], url)).out).toContain('answer     too large to stand here: --result prints it\n')
+  })
+
+  test('of a call whose client waited nothing is kept, and both forms say so', async () => {
+    const { url } = showing(doneJson('', { result: null, artifacts: [] }))
+    expect((await run(['show', jobId], url)).out).toContain('not kept: it went to the client that waited for it\n')
+    expect(await run(['show', '--result', jobId], url)).toEqual({
+      code: 1,
+      out: '',
+      err: `foreman: the answer of job ${jobId} was not kept: it went to the client that waited for it\n`,
+    })
   })
 
   test('--result of a job without an answer says how it stands and exits 1', async () => {

@@ -102,6 +102,16 @@ describe('foreman wait', () => {
     expect((await run(['wait', jobId], waiting(() => problem(401, 'a token')).url)).code).toBe(4)
   })
 
+  test('with no time at all it says what is final already', async () => {
+    const over = stubOf({ [`GET /jobs/${jobId}`]: json(doneJson('x')) })
+    expect(await run(['wait', '--timeout', '0', jobId], over.url)).toMatchObject({
+      code: 0,
+      out: `${jobId}  done in 12s\n`,
+    })
+    const open = stubOf({ [`GET /jobs/${jobId}`]: json(jobJson()) })
+    expect((await run(['wait', '--timeout', '0', jobId], open.url)).code).toBe(5)
+  })
+
   test('exits 5 when the timeout runs out, and the job goes on', async () => {
     const held = Promise.withResolvers<Response>()
     const { url, asked } = waiting(json(jobJson()), () => held.promise)

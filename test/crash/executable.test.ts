@@ -83,6 +83,30 @@ test('.env and bunfig.toml of the current directory mean nothing to it', async (
   expect(await serve.exited).toBe(exitCode.ok)
 })
 
+test('it checks queries and headers as the source does: minified names once made it take what is out of bounds', async () => {
+  const serve = await run(['serve', '--simulate'], own())
+  const { url } = await serve.logged('serving')
+  const status = async (path: string, init: RequestInit = {}) => (await fetch(`${url}${path}`, init)).status
+  for (const query of [
+    'limit=0',
+    'limit=501',
+    'limit=-2',
+    'limit=ten',
+    'limit=1.5',
+    'state=dead',
+    'kind=all',
+    'after=1',
+  ])
+    expect([query, await status(`/jobs?${query}`)]).toEqual([query, 422])
+  expect(await status('/jobs?limit=500&state=done&kind=sync')).toBe(200)
+  const body = JSON.stringify({ model: 'llama3.2:3b', prompt: 'hi' })
+  const headers = { 'idempotency-key': 'two words' }
+  expect(await status('/jobs', { method: 'POST', body, headers })).toBe(422)
+  expect(await status('/jobs/x?wait=soon')).toBe(422)
+  serve.kill('SIGTERM')
+  expect(await serve.exited).toBe(exitCode.ok)
+}, 15_000)
+
 test('serve --simulate answers a chat without an Ollama', async () => {
   const serve = await run(['serve', '--simulate'], own())
   const { url } = await serve.logged('serving')

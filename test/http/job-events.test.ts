@@ -126,6 +126,21 @@ test('Last-Event-ID and last_event_id go on after that transition; with nothing 
   expect(statesOf(whole.events)).toEqual(['1 queued', '2 loading', '3 working', '4 done'])
   expect((await jobs.call('GET', `/jobs/${id}/events`, { headers: { 'last-event-id': '4' } })).status).toBe(204)
   expect((await jobs.call('GET', `/jobs/${id}/events?last_event_id=x`)).status).toBe(422)
+  // What an EventSource does that began with a query: the header is how far it has come.
+  const resumed = await jobs.call('GET', `/jobs/${id}/events?last_event_id=2`, { headers: { 'last-event-id': '4' } })
+  expect(resumed.status).toBe(204)
+})
+
+test('a number that the job has not come to yet is no reason to miss its end', async () => {
+  const id = await jobs.submit(chat('hi'))
+  await target.begun()
+  const client = await follow(id, '', { 'last-event-id': '99' })
+  target.say(chunkOf('one'))
+  await client.until(({ data }) => data.includes('one'))
+  target.finish()
+  await client.ended
+  expect(statesOf(client.events)).toEqual(['4 done'])
+  expect((await jobs.call('GET', `/jobs/${id}/events`, { headers: { 'last-event-id': '99' } })).status).toBe(204)
 })
 
 test('a cancelled job ends its stream, and one that waits is followed from there', async () => {

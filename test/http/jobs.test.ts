@@ -4,7 +4,7 @@ import { problems } from '../../src/domain/problem.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { figure } from '../support/figures.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
-import { idle, polled } from '../support/health.ts'
+import { healthIs, idle, polled } from '../support/health.ts'
 import { chat, type JobsAnswer, type JobsClient, jobsClient } from '../support/jobs-client.ts'
 import { post, rawClient } from '../support/raw-client.ts'
 import { transcriptModels } from '../support/transcript-models.ts'
@@ -120,7 +120,14 @@ describe('submitting', () => {
   test('what cannot be a job is refused with the reason', async () => {
     const submit = (body: string, headers = {}) => jobs.call('POST', '/jobs', { body, headers })
     expectProblem(await submit(''), 'malformed', /empty/)
-    expectProblem(await submit('{"model":'), 'malformed', /unexpected EOF/)
+    expectProblem(await submit('{"model":'), 'malformed', /not JSON: unexpected EOF/)
+    expectProblem(await submit('{"prompt":"x"}'), 'invalid', /model is missing/)
+    expectProblem(await submit('{"model":"tiny","prompt":5}'), 'invalid', /prompt is a JSON number: expected a string/)
+    expectProblem(await submit('{"model":"tiny","messages":"x"}'), 'invalid', /messages .*string: expected an array/)
+    expectProblem(await submit('{"model":"tiny","prompt":"x","options":[]}'), 'invalid', /options .*expected an object/)
+    const marked = await submit('\ufeff{"model":"tiny","prompt":"x"}')
+    expect(marked.status).toBe(202)
+    await jobs.finished(String(marked.json['job_id']))
     expectProblem(await submit('[]'), 'invalid', /JSON array/)
     expectProblem(await submit('{"model":"tiny"}'), 'invalid', /neither messages nor prompt/)
     expectProblem(await submit('{"model":"nope","prompt":"x"}'), 'model-not-installed', /"nope" is not installed/)
@@ -257,7 +264,16 @@ describe('looking', () => {
     expect(shown.json).toMatchObject({ state: 'done', artifacts: [], result: null })
     const { json } = await jobs.call('GET', '/jobs?kind=sync&limit=1')
     expect((json['jobs'] as { id: string }[]).map((job) => job.id)).toEqual([id])
-    expectProblem(await jobs.call('DELETE', `/jobs/${id}`), 'sync-call', /closing/)
+    expectProblem(await jobs.call('DELETE', `/jobs/${id}`), 'already-final', /is done/)
+    const leaving = new AbortController()
+    const body = JSON.stringify(chat('[[silent=60000]]'))
+    const held = fetch(`${foreman.url}/api/chat`, { method: 'POST', body, signal: leaving.signal }).catch(() => null)
+    await healthIs(foreman, 'the call to run', ({ worker }) => worker.state === 'working')
+    const running = (await jobs.call('GET', '/jobs?kind=sync&state=working')).json['jobs'] as { id: string }[]
+    expectProblem(await jobs.call('DELETE', `/jobs/${running[0]?.id}`), 'sync-call', /closing/)
+    leaving.abort()
+    await held
+    await idle(foreman)
     expectProblem(await jobs.call('GET', `/jobs/${id}/events`), 'sync-call', /not kept/)
   })
 })

@@ -9,7 +9,8 @@ const built = join(root, 'dist/foreman')
 const newestSourceMs = (): number => {
   const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
   const files = sources.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  return Math.max(...[...files, join(root, 'package.json')].map((file) => statSync(file).mtimeMs))
+  const recipe = ['package.json', 'scripts/build.ts'].map((name) => join(root, name))
+  return Math.max(...[...files, ...recipe].map((file) => statSync(file).mtimeMs))
 }
 
 const isFresh = () => {
@@ -28,7 +29,7 @@ const build = async (): Promise<string> => {
 // One build for the whole run, whoever asks first.
 let path: Promise<string> | undefined
 
-/** The executable: dist/foreman as it is when nothing in src is newer, else built now. */
+/** The executable: dist/foreman as it is when neither its sources nor its recipe are newer, else built now. */
 export const binaryPath = (): Promise<string> => {
   path ??= build()
   return path
