@@ -41,6 +41,7 @@ export const waitCommand: Command = {
     const created = createClient(io)
     if (created.kind === 'exit') return created.code
     const interruption = createInterruption(io)
+    if (timeoutMs !== null && timeoutMs > 0) interruption.limit(timeoutMs)
     const progress = createProgress(io)
     try {
       return await waitAll({
@@ -80,8 +81,8 @@ const waitAll = async (waiting: Waiting): Promise<number> => {
   const { io, client, ids, interruption, progress } = waiting
   const first = await look(waiting)
   if (typeof first === 'number') return first
-  // From here on: a job that is final already is so however little time was given.
-  if (waiting.timeoutMs !== null) interruption.limit(waiting.timeoutMs)
+  // With no time at all one look is taken: what is final already is so.
+  if (waiting.timeoutMs === 0) interruption.limit(0)
   let code = first.code
   let finals = 0
   for (const looked of first.jobs) {

@@ -28,7 +28,10 @@ const endpointOf = (has: (name: string) => boolean): JobRequest['endpoint'] | nu
 const COMMA = 0x2c
 
 // What the target would refuse for sure is refused at once, while somebody listens.
-const memberTypes = { messages: 'array', prompt: 'string', options: 'object' } as const
+const memberTypes = {
+  '/api/chat': { messages: 'array', options: 'object' },
+  '/api/generate': { prompt: 'string', options: 'object' },
+} as const
 
 /** The body without any member of this name; every other byte stays. */
 const without = (body: Uint8Array, scan: Scan, name: string): Uint8Array => {
@@ -60,7 +63,7 @@ export const readJobRequest = (sent: Uint8Array): JobRequestRead => {
     return invalid('neither messages nor prompt is there: send a chat payload or a generate payload')
   const model = field(scan, 'model')
   if (model === undefined || model.type === 'null') return invalid('model is missing: name the model that is to answer')
-  for (const [name, type] of Object.entries(memberTypes)) {
+  for (const [name, type] of Object.entries(memberTypes[endpoint])) {
     const member = field(scan, name)
     if (member !== undefined && member.type !== 'null' && member.type !== type)
       return invalid(`${name} is a JSON ${member.type}: expected ${type === 'string' ? 'a' : 'an'} ${type}`)

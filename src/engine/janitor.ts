@@ -5,7 +5,7 @@ import { createNudge } from './nudge.ts'
 
 export interface JanitorDeps {
   readonly sweep: {
-    deleteFinished(completedBefore: number, owingBefore: number): Promise<number>
+    deleteFinished(completedBefore: number): Promise<number>
     shrink(): Promise<boolean>
     checkpoint(): void
   }
@@ -24,8 +24,8 @@ const IDLE_MS = 60_000
 // A step takes about 4 ms; this pause keeps the sweep below a tenth of the event loop.
 const STEP_PAUSE_MS = 40
 
-// A receiver that has not taken its webhooks by then does not keep the job for ever: as long again as any other.
-const OWING_TTLS = 2
+// The end of a file with a million free pages takes hours to give back; what comes to its time meanwhile goes first.
+const SHRINKS_MAX = 1_000
 
 /** The janitor of one database. */
 export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorDeps): Janitor => {
@@ -33,15 +33,28 @@ export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorD
   let running = false
   let looping: Promise<void> = Promise.resolve()
 
-  const round = async () => {
+  const deleteDue = async (): Promise<number> => {
     let deleted = 0
     for (let step = 1; running && step > 0; ) {
-      const now = clock.now()
-      step = await sweep.deleteFinished(now - jobTtlMs, now - jobTtlMs * OWING_TTLS)
+      step = await sweep.deleteFinished(clock.now() - jobTtlMs)
       deleted += step
       if (step > 0) await nudge.wait(STEP_PAUSE_MS)
     }
-    while (running && (await sweep.shrink())) await nudge.wait(STEP_PAUSE_MS)
+    return deleted
+  }
+
+  /** False when there is nothing left to give back. */
+  const shrinkSome = async (): Promise<boolean> => {
+    for (let step = 0; step < SHRINKS_MAX; step++) {
+      if (!running || !(await sweep.shrink())) return false
+      await nudge.wait(STEP_PAUSE_MS)
+    }
+    return true
+  }
+
+  const round = async () => {
+    let deleted = await deleteDue()
+    while (await shrinkSome()) deleted += await deleteDue()
     if (deleted > 0) emit({ event: 'swept', deleted })
     if (running && !isBusy()) sweep.checkpoint()
   }

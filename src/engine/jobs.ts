@@ -54,7 +54,7 @@ export type CancelOutcome =
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'final'; readonly state: JobState }
   | { readonly kind: 'missing' }
-  /** The disk did not take it: the job goes on. */
+  /** The disk did not take it: a job that waits goes on, one that ran is cancelled when there is space. */
   | { readonly kind: 'unwritten' }
 
 export interface Jobs {
@@ -192,8 +192,10 @@ export const createJobs = (deps: JobsDeps): Jobs => {
         await waitFinal(jobId, CANCEL_LOOK_MS, new AbortController().signal)
         if (deps.stateOf(jobId) === 'cancelled') return { kind: 'cancelled' }
       }
+      const last = deps.stateOf(jobId)
+      if (last === 'cancelled') return { kind: 'cancelled' }
       // The worker has let go of it, but the disk does not take that.
-      return { kind: 'unwritten' }
+      return last !== null && isFinal(last) ? { kind: 'final', state: last } : { kind: 'unwritten' }
     },
     close() {
       closed = true

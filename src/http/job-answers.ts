@@ -42,7 +42,10 @@ const missingJob = (id: string): Problem => ({
   detail: `there is no job ${named(id)}: it may have been swept after FOREMAN_JOB_TTL`,
 })
 
-const unwritten: Problem = { code: 'disk-full', detail: 'the job could not be cancelled and goes on: come back later' }
+const unwritten: Problem = {
+  code: 'disk-full',
+  detail: 'the disk does not take the cancel: look at the job, and come back later',
+}
 
 const alreadyFinal = (state: JobState): Problem => ({
   code: 'already-final',
@@ -119,10 +122,11 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
         const detail = 'the transitions of a call whose client waits are not kept: GET /jobs/{id} shows its state'
         if (job.kind === 'sync') return problemResponse(request, syncCall(detail))
         // An EventSource keeps the query it began with and says in the header how far it has come since.
-        const last = request.headers.get('last-event-id') ?? lastEventId ?? ''
+        const last = request.headers.get('last-event-id') || lastEventId || ''
         const asked = /^\d{1,15}$/.test(last) ? Number(last) : 0
-        // Another job's number, or one from before a backup was restored: nobody has seen what has not happened yet.
-        const after = Math.min(asked, reader.transitions(job.seq, 0).at(-1)?.sequence ?? 0)
+        // Another job's number, or one from before a backup was restored, says nothing of what has been seen here.
+        const newest = reader.transitions(job.seq, 0).at(-1)?.sequence ?? 0
+        const after = asked > newest ? 0 : asked
         // An EventSource reconnects until it is told that there is nothing more.
         if (isFinal(job.state) && reader.transitions(job.seq, after).length === 0)
           return new Response(null, { status: 204 })

@@ -100,7 +100,7 @@ export const createReader = (db: Database): JobReader => {
     [string | null]
   >(`SELECT CASE WHEN ?1 IS NULL THEN (SELECT max(seq) + 1 FROM jobs)
       ELSE coalesce((SELECT seq FROM jobs WHERE id = ?1), (SELECT seq + 1 FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT 1)) END AS seq`)
-  const oldest = db.query<{ seq: number | null }, []>('SELECT min(seq) AS seq FROM jobs')
+  const nextBelow = db.query<{ seq: number | null }, [number]>('SELECT max(seq) + 1 AS seq FROM jobs WHERE seq < ?1')
   const transitions = db.query<
     StoredTransition,
     [number, number]
@@ -120,9 +120,9 @@ export const createReader = (db: Database): JobReader => {
     list({ state, model, kind, limit }, below) {
       const from = below - SLICE
       const jobs = list.all(below, from, state, model, kind, limit)
-      const last = jobs.length === limit ? jobs.at(-1)?.seq : from
-      const isOver = (oldest.get()?.seq ?? below) >= (last ?? 0)
-      return { jobs, below: isOver ? null : (last ?? null) }
+      const last = jobs.length === limit ? (jobs.at(-1)?.seq ?? from) : from
+      // Past what was swept: numbers have gaps of millions.
+      return { jobs, below: nextBelow.get(last)?.seq ?? null }
     },
     transitions: (seq, after) => transitions.all(seq, after),
     listedArtifacts: (seq, maxBytes) => listed.all(seq, maxBytes),

@@ -6,9 +6,9 @@ import type { Ledger } from './ledger.ts'
 export interface Sweep {
   /**
    * Deletes up to 200 finished jobs completed at or before `completedBefore` (wall ms), fewer when they are large; the number
-   * deleted. A job whose receiver is behind stays until that has been told, but not when it was completed at or before `owingBefore`.
+   * deleted. A job that still owes a webhook stays until it is told or given up.
    */
-  deleteFinished(completedBefore: number, owingBefore: number): Promise<number>
+  deleteFinished(completedBefore: number): Promise<number>
   /** Gives up to 100 free pages back to the file system. False when there was nothing to give. */
   shrink(): Promise<boolean>
   /** Moves the WAL into the database and truncates it. */
@@ -73,13 +73,13 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
   // Where the last step ended, so that those that owe are not looked at again by each step.
   let place = beginning
 
-  const deleteSome = (completedBefore: number, owingBefore: number): Step => {
+  const deleteSome = (completedBefore: number): Step => {
     const until = clock.monotonicMs() + STEP_MS
     const batch = finished.all(completedBefore, place.completedAt, place.seq)
     let after = place
     let deleted = 0
     for (const row of batch) {
-      if (row.owes === 0 || row.completedAt <= owingBefore) {
+      if (row.owes === 0) {
         remove.run(row.seq)
         deleted++
       }
@@ -97,9 +97,9 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
   }
 
   return {
-    async deleteFinished(completedBefore, owingBefore) {
+    async deleteFinished(completedBefore) {
       for (let i = 0; i < BATCHES_OWED_MAX; i++) {
-        const { deleted, after, isLast } = await ledger.write('quick', () => deleteSome(completedBefore, owingBefore))
+        const { deleted, after, isLast } = await ledger.write('quick', () => deleteSome(completedBefore))
         place = isLast ? beginning : after
         if (deleted > 0) {
           await settle()

@@ -66,7 +66,7 @@ const PER_ORIGIN_MAX = 8
 const SLEEP_MAX_MS = 60_000
 const PAUSE_MS = 1_000
 // A look costs half a millisecond beside 100 receivers that hang, and every transition asks for one: the next comes after
-// 50 times as long as the last took, so that looking never takes more than a fiftieth of the event loop.
+// 50 times as long as the last took, so that looking takes about a fiftieth of the event loop.
 const REST_PER_LOOK = 50
 // One slow look (a busy disk, a pause of the machine) is no reason for a long rest.
 const REST_MAX_MS = 250
