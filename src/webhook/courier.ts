@@ -84,7 +84,8 @@ export const createCourier = <T extends Owed>({
   emit,
 }: CourierDeps<T>): Courier => {
   const nudge = createNudge(clock.after)
-  const stopping = createNudge(clock.after)
+  // What ends a rest: a stop, and a try that is over, because then there is a lane free for what is due.
+  const rested = createNudge(clock.after)
   const lanes = createLanes(PER_ORIGIN_MAX)
   const flights = new Map<number, Promise<void>>()
   let running = false
@@ -147,9 +148,11 @@ export const createCourier = <T extends Owed>({
     lanes.leave(origin, outcome.kind === 'accepted' || outcome.kind === 'gone')
     // The lane is free from here on; the id stays taken until the outbox knows.
     nudge.raise()
+    rested.raise()
     await record(owed, outcome, Math.round(clock.monotonicMs() - startedMs), signal)
     flights.delete(owed.deliveryId)
     nudge.raise()
+    rested.raise()
   }
 
   /** Asks the outbox and keeps how long that took. */
@@ -198,7 +201,7 @@ export const createCourier = <T extends Owed>({
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'courier', error })
       }
-      if (running && lookedMs > 0) await stopping.wait(Math.min(lookedMs * REST_PER_LOOK, REST_MAX_MS))
+      if (running && lookedMs > 0) await rested.wait(Math.min(lookedMs * REST_PER_LOOK, REST_MAX_MS))
       if (running) await nudge.wait(waitMs)
     }
   }
@@ -213,7 +216,7 @@ export const createCourier = <T extends Owed>({
     async stop(graceMs) {
       running = false
       nudge.raise()
-      stopping.raise()
+      rested.raise()
       const cancelTimer = clock.after(graceMs, () => halt.abort())
       await looping
       await Promise.all(flights.values())
