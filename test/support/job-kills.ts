@@ -108,13 +108,18 @@ const nothingOwed = (url: string) =>
 /** A last daemon finishes what is owed and stops in good order. */
 const drain = async (lane: Lane): Promise<void> => {
   const daemon = await spawnForeman(lane.simulator.url, lane.dataDir, { FOREMAN_MAX_ATTEMPTS: '100' })
-  const url = await daemon.ready()
-  // Whoever got no answer asks again with the same key: still one job.
-  for (const [key, jobId] of lane.asked) if (jobId === null) lane.asked.set(key, await submit(lane, url, key))
-  await isEmpty(url)
-  await nothingOwed(url)
-  daemon.kill('SIGTERM')
-  expect(await daemon.exited).toBe(0)
+  try {
+    const url = await daemon.ready()
+    // Whoever got no answer asks again with the same key: still one job.
+    for (const [key, jobId] of lane.asked) if (jobId === null) lane.asked.set(key, await submit(lane, url, key))
+    await isEmpty(url)
+    await nothingOwed(url)
+    daemon.kill('SIGTERM')
+    expect(await daemon.exited).toBe(0)
+  } finally {
+    // A run that fails must not leave its daemon behind.
+    daemon.kill('SIGKILL')
+  }
 }
 
 interface Event {
