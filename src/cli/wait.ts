@@ -11,7 +11,7 @@ const help = `foreman wait waits until jobs are done, failed or cancelled.
 
 Usage:  foreman wait ID… [--timeout DURATION] [--json]
 
-  --timeout DURATION   give up after this long; the jobs go on. Default: never
+  --timeout DURATION   give up after this long, 0 = after one look; the jobs go on. Default: never
   --json               print each finished job on a line of its own
 
 A foreman that restarts meanwhile is waited for, up to a minute.

@@ -21,9 +21,8 @@ export interface Janitor {
 }
 
 const IDLE_MS = 60_000
-// A step takes about 4 ms; this pause keeps the sweep below a tenth of the event loop.
+// A step takes 2 to 4 ms; this pause keeps the sweep below a tenth of the event loop.
 const STEP_PAUSE_MS = 40
-
 // The end of a file with a million free pages takes hours to give back; what comes to its time meanwhile goes first.
 const SHRINKS_MAX = 1_000
 

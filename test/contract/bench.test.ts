@@ -15,6 +15,7 @@ const rows = [
   'queued /api/chat, 16 clients: req/s',
   'POST /jobs, 2 KB, 64 clients: req/s beside bare route',
   'POST /jobs, 2 KB, 1 client: p50 beside an insert per request',
+  'POST /jobs, 2 KB, 1 client: p50 beside all rows of a job per request',
   'events of a job: first chunk after the target sent it',
   'two models in turns, one loaded at a time: error beside the real time',
   'receivers that hang: jobs/s beside none',

@@ -1,33 +1,18 @@
 /** The compiled executable by itself: an empty directory, an empty environment, and nobody else's settings. */
-import { afterEach, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { version } from '../../package.json' with { type: 'json' }
 import { exitCode } from '../../src/cli/command.ts'
-import { binaryPath, type Spawned, spawnBinary, temporaryDirectory } from '../support/binary.ts'
+import { binaryPath, type Spawned, spawnBinary } from '../support/binary.ts'
 import { figure } from '../support/figures.ts'
+import { createLeftovers } from '../support/leftovers.ts'
 import { chat, prompt, spread } from '../support/lives.ts'
 
-let cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
-  cleanups = []
-})
+const { directory, kept } = createLeftovers()
 
-const directory = (): string => {
-  const { path, remove } = temporaryDirectory()
-  cleanups.push(remove)
-  return path
-}
-
-const run = async (args: readonly string[], env: Record<string, string> = {}, cwd = directory()): Promise<Spawned> => {
-  const spawned = await spawnBinary(args, { env, cwd })
-  cleanups.push(() => {
-    spawned.kill('SIGKILL')
-    return spawned.exited
-  })
-  return spawned
-}
+const run = async (args: readonly string[], env: Record<string, string> = {}, cwd = directory()): Promise<Spawned> =>
+  kept(await spawnBinary(args, { env, cwd }))
 
 const own = (env: Record<string, string> = {}) => ({
   FOREMAN_ADDR: '127.0.0.1:0',

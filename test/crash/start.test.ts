@@ -1,35 +1,18 @@
 /** How the compiled executable starts, and in which words it refuses to. */
-import { afterEach, expect, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { exitCode } from '../../src/cli/command.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
-import { type Spawned, spawnBinary, spawnForeman, temporaryDirectory } from '../support/binary.ts'
+import { spawnBinary, spawnForeman } from '../support/binary.ts'
 import { figure } from '../support/figures.ts'
+import { createLeftovers } from '../support/leftovers.ts'
 import { asyncJob, inspect, jobId, submitAll, withDatabase } from '../support/lives.ts'
 
 // Port 9 (discard): nothing answers there, and no test here needs that anything does.
 const NO_TARGET = 'http://127.0.0.1:9'
 
-let cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
-  cleanups = []
-})
-
-const directory = (): string => {
-  const { path, remove } = temporaryDirectory()
-  cleanups.push(remove)
-  return path
-}
-
-const kept = <T extends Spawned>(spawned: T): T => {
-  cleanups.push(() => {
-    spawned.kill('SIGKILL')
-    return spawned.exited
-  })
-  return spawned
-}
+const { directory, kept, later } = createLeftovers()
 
 /** `foreman serve` that must end by itself: its exit code and its sentences. */
 const refusal = async (env: Record<string, string>): Promise<{ code: number; sentences: string[]; tookMs: number }> => {
@@ -50,7 +33,7 @@ const BACKLOG = 10_000
 
 test('10,000 waiting jobs do not delay the start, whether the target refuses or sleeps', async () => {
   const simulator = await startSimulator({ models: [{ name: 'alpha' }] })
-  cleanups.push(() => simulator.stop())
+  later(() => simulator.stop())
   const dataDir = directory()
   const jobs = Array.from({ length: BACKLOG }, (_, i) => asyncJob(jobId('s', i), 'alpha'))
   await withDatabase(dataDir, (db) => submitAll(db, jobs))
@@ -112,7 +95,7 @@ test('every wrong setting gets one sentence, and the exit code says usage', asyn
 
 test('an address that is taken is refused in one sentence, and the data directory is free again', async () => {
   const taken = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } })
-  cleanups.push(() => taken.stop(true))
+  later(() => taken.stop(true))
   const env = given({ FOREMAN_ADDR: `127.0.0.1:${taken.port}` })
   const { code, sentences } = await refusal(env)
   expect(code).toBe(exitCode.no)
@@ -159,7 +142,7 @@ test('a target that is this foreman behind a forwarded port is refused by what i
       close: (client) => void client.data.other?.end(),
     },
   })
-  cleanups.push(() => relay.stop(true))
+  later(() => relay.stop(true))
   const { code, sentences } = await refusal(
     given({ FOREMAN_ADDR: `127.0.0.1:${port}`, FOREMAN_OLLAMA_URL: `http://127.0.0.1:${relay.port}` }),
   )
