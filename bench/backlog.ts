@@ -1,6 +1,6 @@
 /** What a claim costs with a short and a long backlog; straight on the store, in a directory of its own. */
 import { join } from 'node:path'
-import type { NewJob } from '../src/domain/job.ts'
+import type { NewJob } from '../src/domain/job/job.ts'
 import { openDatabase } from '../src/store/database.ts'
 import { createLedger } from '../src/store/ledger.ts'
 import { createQueue, type Queue } from '../src/store/queue.ts'

@@ -1,5 +1,5 @@
 /** One HTTP call to a running foreman for a command; it must never open the database and never print the token. */
-import { loadClientConfig } from '../config.ts'
+import { loadClientConfig } from '../config/config.ts'
 import { exitCode, type Io } from './command.ts'
 import { jsonOf } from './fields.ts'
 

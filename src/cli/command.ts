@@ -1,5 +1,5 @@
 /** What a command is given and what it answers; it must never touch the process, so that tests can run commands in theirs. */
-import type { Environment } from '../config.ts'
+import type { Environment } from '../config/config.ts'
 import type { Clock } from '../domain/clock.ts'
 
 /** The exit codes of every command; `foreman --help` prints them. */

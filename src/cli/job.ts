@@ -1,5 +1,5 @@
 /** A job as GET /jobs/{id} tells it, in words for people; it must never trust that a field is there. */
-import { isFinal, jobStates } from '../domain/job.ts'
+import { isFinal, jobStates } from '../domain/job/job.ts'
 import { type Answered, type Client, type Reply, reportFailure, unexpected } from './client.ts'
 import { exitCode, type Io } from './command.ts'
 import { fieldOf, listOf, numberOf, textOf } from './fields.ts'

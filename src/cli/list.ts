@@ -1,5 +1,5 @@
 /** `foreman list`: jobs newest first, as a table or for scripts; it must never hold more than one page in memory. */
-import { type JobKind, jobStates } from '../domain/job.ts'
+import { type JobKind, jobStates } from '../domain/job/job.ts'
 import { nearest } from '../domain/nearest.ts'
 import { type Client, createClient } from './client.ts'
 import { type Command, exitCode, type Io } from './command.ts'

@@ -1,7 +1,7 @@
 /** `foreman serve`: settings to a running daemon and its orderly end; it must never start on a setting it did not understand. */
 
+import { type Config, loadConfig } from '../config/config.ts'
 import { settings } from '../config/settings.ts'
-import { type Config, loadConfig } from '../config.ts'
 import { createLogger, type Log } from '../observe/log.ts'
 import { type Command, exitCode, type Io } from './command.ts'
 import { readFlags } from './flags.ts'

@@ -1,7 +1,7 @@
 /** `foreman simulate`: an Ollama without a GPU in the foreground; it must never claim a port that a real Ollama holds. */
 import { readAddress } from '../config/values.ts'
 import { parseDurationMs, parseSizeBytes } from '../domain/duration.ts'
-import { parseModelName } from '../domain/model-name.ts'
+import { parseModelName } from '../domain/wire/model-name.ts'
 import {
   believablePace,
   defaultModels,

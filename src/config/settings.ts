@@ -1,7 +1,7 @@
 /** The one table of settings that parsing, `serve --help` and the documentation test share; no default may live elsewhere. */
 import type { Parsed } from '../domain/duration.ts'
-import { type KeepAlivePolicy, parseKeepAlivePolicy } from '../domain/keep-alive.ts'
-import { canonicalName } from '../domain/model-name.ts'
+import { type KeepAlivePolicy, parseKeepAlivePolicy } from '../domain/wire/keep-alive.ts'
+import { canonicalName } from '../domain/wire/model-name.ts'
 import { type LogLevel, logLevels } from '../observe/log.ts'
 import {
   bad,

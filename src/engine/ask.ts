@@ -1,7 +1,7 @@
 /** Small questions to the target that foreman asks for itself, each bounded in time; the answer or why there is none. */
 
 import { concat } from '../domain/bytes.ts'
-import { errorText } from '../domain/refusal.ts'
+import { errorText } from '../domain/wire/refusal.ts'
 import { PROBE_TIMEOUT_MS } from './liveness.ts'
 import type { ReplyBody, SendTarget } from './ports.ts'
 

@@ -1,11 +1,11 @@
 /** One attempt's talk with the target: load, then work; how it ends is a value, and only the first cause of an end counts. */
 
 import { concat } from '../domain/bytes.ts'
-import { type Call, loadBody } from '../domain/call.ts'
-import { failure, failureFromCode } from '../domain/failure.ts'
-import { type Answer, failureFromText, isRequestFault, type Outcome, outcomeOfRefusal } from '../domain/outcome.ts'
-import { errorBody, errorText } from '../domain/refusal.ts'
-import { createStreamWatch, isStream, readWholeAnswer } from '../domain/stream-watch.ts'
+import { failure, failureFromCode } from '../domain/job/failure.ts'
+import { type Answer, failureFromText, isRequestFault, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
+import { type Call, loadBody } from '../domain/wire/call.ts'
+import { errorBody, errorText } from '../domain/wire/refusal.ts'
+import { createStreamWatch, isStream, readWholeAnswer } from '../domain/wire/stream-watch.ts'
 import type { Caller } from './caller.ts'
 import type { Loaded } from './loader.ts'
 import type { Reply, ReplyBody, SendTarget } from './ports.ts'

@@ -1,7 +1,8 @@
 /** Who gets a job's answer: the client of an open request, or whoever collects for an async job; the worker sees no difference. */
-import type { Call } from '../domain/call.ts'
-import type { Failure } from '../domain/failure.ts'
-import type { Answer, Outcome } from '../domain/outcome.ts'
+
+import type { Failure } from '../domain/job/failure.ts'
+import type { Answer, Outcome } from '../domain/job/outcome.ts'
+import type { Call } from '../domain/wire/call.ts'
 
 /** A named result that is stored with the job's last transition. */
 export interface CallerArtifact {

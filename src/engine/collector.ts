@@ -1,8 +1,9 @@
 /** The caller of an async job: nobody waits, so it collects the answer and keeps it as the artifact `completion`. */
-import { assembleNative } from '../domain/assemble.ts'
+
 import { concat } from '../domain/bytes.ts'
-import { readCall } from '../domain/call.ts'
-import { matchRoute } from '../domain/routes.ts'
+import { assembleNative } from '../domain/wire/assemble.ts'
+import { readCall } from '../domain/wire/call.ts'
+import { matchRoute } from '../domain/wire/routes.ts'
 import type { Caller, CallerArtifact } from './caller.ts'
 
 const JSON_TYPE = 'application/json'

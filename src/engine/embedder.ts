@@ -1,8 +1,8 @@
 /** Keeps the embedding model warm beside the worker's model, and says once when the target has no room for both. */
 
-import type { Emit } from '../domain/engine-event.ts'
-import type { ResidentModel } from '../domain/inventory.ts'
-import { canonicalName } from '../domain/model-name.ts'
+import type { Emit } from '../domain/job/events.ts'
+import type { ResidentModel } from '../domain/wire/inventory.ts'
+import { canonicalName } from '../domain/wire/model-name.ts'
 import { askTarget } from './ask.ts'
 import type { SendTarget } from './ports.ts'
 

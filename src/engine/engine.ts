@@ -1,9 +1,9 @@
 /** The engine: worker, intake, poller, janitor and embedder around one target and one queue, started and stopped as one. */
 import type { Clock, Random } from '../domain/clock.ts'
-import type { Emit } from '../domain/engine-event.ts'
-import type { Paces } from '../domain/eta.ts'
-import type { ActiveJob } from '../domain/job.ts'
-import type { KeepAlivePolicy } from '../domain/keep-alive.ts'
+import type { Paces } from '../domain/job/eta.ts'
+import type { Emit } from '../domain/job/events.ts'
+import type { ActiveJob } from '../domain/job/job.ts'
+import type { KeepAlivePolicy } from '../domain/wire/keep-alive.ts'
 import { askTarget } from './ask.ts'
 import type { Board } from './board.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
@@ -15,7 +15,7 @@ import { createJobs, type Jobs, type JobsDeps } from './jobs.ts'
 import { createPaceWatch, type PaceWatch } from './pace-watch.ts'
 import { createPoller, type Poller } from './poller.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
-import { createTargetState, type TargetState } from './target-state.ts'
+import { createTargetState, type TargetState } from './state.ts'
 import { createWorker, type Worker } from './worker.ts'
 
 export interface EngineConfig {

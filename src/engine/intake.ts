@@ -1,10 +1,10 @@
 /** The sync entry point to the queue: takes a caller in, and takes it out again when it leaves or its time is up. */
 import type { Clock } from '../domain/clock.ts'
-import type { Emit } from '../domain/engine-event.ts'
-import { type Failure, failure } from '../domain/failure.ts'
+import type { Emit } from '../domain/job/events.ts'
+import { type Failure, failure } from '../domain/job/failure.ts'
 import type { Caller, Callers } from './caller.ts'
 import type { EngineQueue } from './ports.ts'
-import type { TargetState } from './target-state.ts'
+import type { TargetState } from './state.ts'
 import type { Worker } from './worker.ts'
 
 export interface IntakeDeps {

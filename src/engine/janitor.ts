@@ -1,7 +1,7 @@
 /** Sweeps what is past its time to live, in small steps between which everything else runs. */
 import type { Clock } from '../domain/clock.ts'
-import type { Emit } from '../domain/engine-event.ts'
-import { createNudge } from './nudge.ts'
+import type { Emit } from '../domain/job/events.ts'
+import { createNudge } from '../loop/nudge.ts'
 
 export interface JanitorDeps {
   readonly sweep: {

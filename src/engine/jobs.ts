@@ -1,15 +1,16 @@
 /** The async entry point to the queue: submit and forget, look, wait, cancel; the worker does not know that it exists. */
-import { withKeepAlive } from '../domain/call.ts'
+
 import type { Clock } from '../domain/clock.ts'
-import type { Emit } from '../domain/engine-event.ts'
-import { type Idempotency, isFinal, type JobState } from '../domain/job.ts'
-import { type JobRequest, readJobRequest } from '../domain/job-request.ts'
-import { type KeepAlivePolicy, keepAliveFor } from '../domain/keep-alive.ts'
-import type { Problem } from '../domain/problem.ts'
+import type { Emit } from '../domain/job/events.ts'
+import { type Idempotency, isFinal, type JobState } from '../domain/job/job.ts'
+import { type JobRequest, readJobRequest } from '../domain/job/job-request.ts'
+import type { Problem } from '../domain/job/problem.ts'
+import { withKeepAlive } from '../domain/wire/call.ts'
+import { type KeepAlivePolicy, keepAliveFor } from '../domain/wire/keep-alive.ts'
 import type { Board } from './board.ts'
 import type { Poller } from './poller.ts'
 import type { EngineQueue } from './ports.ts'
-import type { TargetState } from './target-state.ts'
+import type { TargetState } from './state.ts'
 import type { Worker } from './worker.ts'
 
 export type WebhookCheck =

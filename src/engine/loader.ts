@@ -1,5 +1,5 @@
 /** The load in progress, if any: it belongs to foreman and not to a client, so that one who leaves does not end it for others. */
-import type { Outcome } from '../domain/outcome.ts'
+import type { Outcome } from '../domain/job/outcome.ts'
 
 /** `unknown`: the load was refused; the request itself will say why. */
 export type Loaded = 'loaded' | 'unknown' | Outcome

@@ -1,7 +1,7 @@
 /** Times loads and jobs from the engine's own events, so that the worker need not know that anybody asks how long it takes. */
 import type { Clock } from '../domain/clock.ts'
-import type { EngineEvent } from '../domain/engine-event.ts'
-import { createPaces, type Paces } from '../domain/eta.ts'
+import { createPaces, type Paces } from '../domain/job/eta.ts'
+import type { EngineEvent } from '../domain/job/events.ts'
 
 export interface PaceWatch {
   readonly paces: Paces

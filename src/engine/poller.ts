@@ -1,12 +1,12 @@
 /** Asks the target what it has and what it holds, and notices its return; a failed poll keeps the last knowledge. */
 import type { Clock } from '../domain/clock.ts'
-import type { Emit } from '../domain/engine-event.ts'
-import { type Inventory, inventoryFrom, type ResidentModel, residentsFrom } from '../domain/inventory.ts'
-import { modelOfKey } from '../domain/residency.ts'
+import type { Emit } from '../domain/job/events.ts'
+import { type Inventory, inventoryFrom, type ResidentModel, residentsFrom } from '../domain/wire/inventory.ts'
+import { modelOfKey } from '../domain/wire/residency.ts'
+import { createNudge } from '../loop/nudge.ts'
 import { type Asked, askTarget } from './ask.ts'
-import { createNudge } from './nudge.ts'
 import type { SendTarget } from './ports.ts'
-import type { TargetState } from './target-state.ts'
+import type { TargetState } from './state.ts'
 
 export interface PollerDeps {
   readonly target: SendTarget

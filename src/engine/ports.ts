@@ -1,8 +1,8 @@
 /** What the engine needs of the target and the store, as it wants to see them; the adapters happen to fit. */
 
-import type { Failure } from '../domain/failure.ts'
-import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job.ts'
-import type { Verdict } from '../domain/outcome.ts'
+import type { Failure } from '../domain/job/failure.ts'
+import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
+import type { Verdict } from '../domain/job/outcome.ts'
 import type { CallerArtifact } from './caller.ts'
 
 type HeaderPairs = readonly (readonly [string, string])[]

@@ -1,16 +1,16 @@
 /** One attempt from claim to outcome: load if needed, then work, under the eyes of liveness and the clock. */
 import type { Clock } from '../domain/clock.ts'
-import type { Emit } from '../domain/engine-event.ts'
-import type { ActiveJob } from '../domain/job.ts'
-import { isZeroKeepAlive, type KeepAlivePolicy, keepAliveFor } from '../domain/keep-alive.ts'
-import type { Outcome } from '../domain/outcome.ts'
+import type { Emit } from '../domain/job/events.ts'
+import type { ActiveJob } from '../domain/job/job.ts'
+import type { Outcome } from '../domain/job/outcome.ts'
+import { isZeroKeepAlive, type KeepAlivePolicy, keepAliveFor } from '../domain/wire/keep-alive.ts'
+import { persist } from '../loop/persist.ts'
 import { load, type Stopper, stopped, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
 import { createLiveness } from './liveness.ts'
 import type { Loader } from './loader.ts'
-import { persist } from './persist.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
-import type { TargetState } from './target-state.ts'
+import type { TargetState } from './state.ts'
 
 export interface RunDeps {
   readonly queue: EngineQueue

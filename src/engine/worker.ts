@@ -1,13 +1,13 @@
 /** The one worker: claim, run, settle, one job at a time; a job may fail, this loop may not. */
 import type { Random } from '../domain/clock.ts'
-import { type FailureCode, failure } from '../domain/failure.ts'
-import type { ActiveJob } from '../domain/job.ts'
-import { decide, type Outcome, type Verdict } from '../domain/outcome.ts'
+import { type FailureCode, failure } from '../domain/job/failure.ts'
+import type { ActiveJob } from '../domain/job/job.ts'
+import { decide, type Outcome, type Verdict } from '../domain/job/outcome.ts'
+import { createNudge } from '../loop/nudge.ts'
+import { persist } from '../loop/persist.ts'
 import { createStopper } from './attempt.ts'
 import type { Caller, CallerArtifact } from './caller.ts'
 import { createLoader } from './loader.ts'
-import { createNudge } from './nudge.ts'
-import { persist } from './persist.ts'
 import { type RunDeps, runJob, type Slot } from './run.ts'
 
 export interface WorkerDeps extends Omit<RunDeps, 'loader'> {

@@ -1,7 +1,7 @@
 /** Who may come in: one bearer token for all, compared in constant time; without a token everybody may. */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { failure } from '../domain/failure.ts'
-import type { Flavour } from '../domain/routes.ts'
+import { failure } from '../domain/job/failure.ts'
+import type { Flavour } from '../domain/wire/routes.ts'
 import { refuse } from './refuse.ts'
 
 const digest = (text: string) => createHash('sha256').update(text).digest()

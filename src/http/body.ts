@@ -1,7 +1,7 @@
 /** Reads request bodies within bounds: each one, and all waiting ones together. */
 import { constants, zstdDecompressSync } from 'node:zlib'
 import { concat } from '../domain/bytes.ts'
-import { type Failure, failure } from '../domain/failure.ts'
+import { type Failure, failure } from '../domain/job/failure.ts'
 
 export type BodyOutcome =
   | {

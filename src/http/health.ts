@@ -1,7 +1,7 @@
 /** What foreman says about itself: livez (restart me?), readyz (send me work?), healthz (what is going on?). */
 import { Elysia, t } from 'elysia'
 import type { Clock } from '../domain/clock.ts'
-import type { TargetView } from '../engine/target-state.ts'
+import type { TargetView } from '../engine/state.ts'
 import type { WorkerView } from '../engine/worker.ts'
 
 export interface HealthDeps {

@@ -1,7 +1,7 @@
 /** Foreman's own error answers on Ollama routes, in the shape that the route's clients understand. */
-import { type Failure, failures, ollamaMessage } from '../domain/failure.ts'
-import { errorBody } from '../domain/refusal.ts'
-import type { Flavour } from '../domain/routes.ts'
+import { type Failure, failures, ollamaMessage } from '../domain/job/failure.ts'
+import { errorBody } from '../domain/wire/refusal.ts'
+import type { Flavour } from '../domain/wire/routes.ts'
 
 // Long enough that a queue moves and a laptop wakes, short enough that nobody gives up.
 const RETRY_AFTER_S = 5

@@ -1,5 +1,5 @@
 /** Turns the engine's events into log lines and metrics: the one place that names them for the outside. */
-import type { EngineEvent } from '../domain/engine-event.ts'
+import type { EngineEvent } from '../domain/job/events.ts'
 import type { Log, LogFields, LogLevel } from './log.ts'
 import type { Metrics } from './metrics.ts'
 

@@ -1,6 +1,6 @@
 /** Prometheus text from what the engine tells; label values come from closed lists, never from a request. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { failures } from '../domain/failure.ts'
+import { failures } from '../domain/job/failure.ts'
 
 /** What is read at the moment of a scrape. */
 export interface MetricsSources {

@@ -1,5 +1,5 @@
 /** What a model can be asked for, read from a request: keep-alive, tools, capabilities, the prompt; it must never answer. */
-import { parseCallerKeepAlive } from '../domain/keep-alive.ts'
+import { parseCallerKeepAlive } from '../domain/wire/keep-alive.ts'
 import type { Capability, InstalledModel } from './model.ts'
 import { type Bag, bag, bags, text } from './request-body.ts'
 import type { Stage } from './stage.ts'

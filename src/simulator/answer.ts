@@ -1,6 +1,6 @@
 /** JSON answers and errors in the exact dress of each API (wire document, sections 4 and 5); it must never choose a status. */
-import { errorBody } from '../domain/refusal.ts'
-import type { Flavour } from '../domain/routes.ts'
+import { errorBody } from '../domain/wire/refusal.ts'
+import type { Flavour } from '../domain/wire/routes.ts'
 import type { Exchange, Header } from './exchange.ts'
 
 /** Where in Ollama an error arises; it decides charset, newline and framing. */

@@ -1,5 +1,5 @@
 /** What is installed and what is loaded: tags, ps, show, version and the OpenAI model list; it must never change either. */
-import { displayName } from '../domain/model-name.ts'
+import { displayName } from '../domain/wire/model-name.ts'
 import { goJson, JSON_PLAIN, sendJson, sendNativeError } from './answer.ts'
 import { goStructs } from './go-schema.ts'
 import type { InstalledModel } from './model.ts'

@@ -1,5 +1,5 @@
 /** The models and blobs on the simulated disk, found as Ollama finds them; it must never know what is loaded. */
-import { canonicalOf, displayName, type ModelName, parseModelName } from '../domain/model-name.ts'
+import { canonicalOf, displayName, type ModelName, parseModelName } from '../domain/wire/model-name.ts'
 import { type InstalledModel, install, type SimulatedModel } from './model.ts'
 import type { Pulse } from './pulse.ts'
 

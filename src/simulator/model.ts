@@ -1,5 +1,5 @@
 /** What a simulated model is, and the defaults that make a believable one of a bare name; it must never hold state. */
-import { canonicalOf, displayName, type ModelName, parseModelName } from '../domain/model-name.ts'
+import { canonicalOf, displayName, type ModelName, parseModelName } from '../domain/wire/model-name.ts'
 
 export type Capability = 'completion' | 'tools' | 'insert' | 'vision' | 'embedding' | 'thinking' | 'audio'
 

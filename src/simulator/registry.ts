@@ -1,5 +1,5 @@
 /** Pull, push, create, copy, delete and blobs on a simulated disk; it must never open a connection to a registry. */
-import { parseModelName } from '../domain/model-name.ts'
+import { parseModelName } from '../domain/wire/model-name.ts'
 import { goJson, JSON_PLAIN, NDJSON, sendNativeError } from './answer.ts'
 import { type GoStruct, goStructs } from './go-schema.ts'
 import { type InstalledModel, sha256 } from './model.ts'

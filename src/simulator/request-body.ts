@@ -1,6 +1,6 @@
 /** Decodes a JSON body as Go's encoding/json does, with its words for what is wrong; it must never be stricter than Go. */
-import { scanObject } from '../domain/go-json.ts'
-import { parseCallerKeepAlive } from '../domain/keep-alive.ts'
+import { scanObject } from '../domain/wire/go-json.ts'
+import { parseCallerKeepAlive } from '../domain/wire/keep-alive.ts'
 import type { Fields, GoStruct, GoType } from './go-schema.ts'
 
 /** A decoded object: keys in Go's spelling, values of the types the schema names (null and absent are alike). */

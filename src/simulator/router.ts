@@ -1,5 +1,5 @@
 /** From a request to its handler, past the gate and the commanded faults; it must never answer what a handler should. */
-import { matchRoute, type Route } from '../domain/routes.ts'
+import { matchRoute, type Route } from '../domain/wire/routes.ts'
 import { EVENTS, JSON_UTF8, NDJSON } from './answer.ts'
 import { messagesRoute } from './anthropic.ts'
 import { embeddingsRoute, embedRoute, openaiEmbeddings } from './embedding.ts'

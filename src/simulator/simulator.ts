@@ -1,5 +1,5 @@
 /** An Ollama that needs no GPU, and faults on command: the place where its parts meet; it must never be mistaken for a real model. */
-import { isCloudName } from '../domain/model-name.ts'
+import { isCloudName } from '../domain/wire/model-name.ts'
 import { keepAliveMs } from './ability.ts'
 import { type Control, startControl } from './control.ts'
 import { type Counters, createTally } from './counters.ts'

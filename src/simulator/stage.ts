@@ -1,5 +1,5 @@
 /** What every handler is given, and the refusals all of them share; it must never hold state of its own. */
-import type { Route } from '../domain/routes.ts'
+import type { Route } from '../domain/wire/routes.ts'
 import { type Origin, sendError } from './answer.ts'
 import type { Tally } from './counters.ts'
 import type { Exchange } from './exchange.ts'

@@ -1,6 +1,6 @@
 /** Webhooks that are owed: which are due, and what became of each; that none is forgotten is the schema's business. */
 import type { Database } from 'bun:sqlite'
-import type { JobState } from '../domain/job.ts'
+import type { JobState } from '../domain/job/job.ts'
 import type { Ledger } from './ledger.ts'
 
 /** The transition that a job's receiver is told next. */

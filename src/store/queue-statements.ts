@@ -1,6 +1,6 @@
 /** The queue's SQL, one statement an action; it decides nothing. */
 import type { Database } from 'bun:sqlite'
-import type { JobKind } from '../domain/job.ts'
+import type { JobKind } from '../domain/job/job.ts'
 
 /** What a claim returns. */
 export interface JobRow {

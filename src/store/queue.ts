@@ -1,8 +1,8 @@
 /** The queue as prepared statements: submit, claim, advance, settle, recover; every change is guarded by state and attempt. */
 import type { Database } from 'bun:sqlite'
-import { type Failure, failure } from '../domain/failure.ts'
-import type { ActiveJob, Idempotency, JobKind, NewJob, Submitted } from '../domain/job.ts'
-import type { Verdict } from '../domain/outcome.ts'
+import { type Failure, failure } from '../domain/job/failure.ts'
+import type { ActiveJob, Idempotency, JobKind, NewJob, Submitted } from '../domain/job/job.ts'
+import type { Verdict } from '../domain/job/outcome.ts'
 import type { Durability, Ledger } from './ledger.ts'
 import type { LineNews } from './line.ts'
 import { type JobRow, type QueueStatements, queueStatements } from './queue-statements.ts'

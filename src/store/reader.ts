@@ -1,6 +1,6 @@
 /** What may be read of jobs: one, a page of them, their transitions and artifacts; it must never write. */
 import type { Database } from 'bun:sqlite'
-import type { JobKind, JobState } from '../domain/job.ts'
+import type { JobKind, JobState } from '../domain/job/job.ts'
 
 /** A job as it is stored. Times are wall milliseconds. */
 export interface StoredJob {

@@ -1,7 +1,7 @@
 /** Carries what the outbox owes to its receivers, many at a time; it must never lose a delivery nor let a slow receiver hold up another. */
 import type { Clock, Random } from '../domain/clock.ts'
-import type { WebhookEvent } from '../domain/engine-event.ts'
-import { createNudge } from '../engine/nudge.ts'
+import type { WebhookEvent } from '../domain/job/events.ts'
+import { createNudge } from '../loop/nudge.ts'
 import type { Delivery, DeliveryOutcome } from './delivery.ts'
 import { createLanes } from './lanes.ts'
 import { retryDelayMs } from './schedule.ts'

@@ -1,8 +1,8 @@
 /** Puts the webhooks together: what may be called, what is posted, and the courier; it must never be known to the worker. */
 import type { Clock, Random } from '../domain/clock.ts'
-import type { Emit } from '../domain/engine-event.ts'
-import { isFinal, type JobState } from '../domain/job.ts'
-import { type ArtifactFacts, type TransitionFacts, webhookEvent } from '../domain/webhook-event.ts'
+import type { Emit } from '../domain/job/events.ts'
+import { isFinal, type JobState } from '../domain/job/job.ts'
+import { type ArtifactFacts, type TransitionFacts, webhookEvent } from '../domain/job/webhook-event.ts'
 import { checkUrl, type OffLimit, portOf, type WebhookPolicy } from './address.ts'
 import { type Courier, createCourier, type Outbox, type Owed } from './courier.ts'
 import { createDelivery, type DeliveryDeps } from './delivery.ts'

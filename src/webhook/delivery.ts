@@ -1,7 +1,7 @@
 /** One try of one webhook: dial exactly what was checked, post, judge the answer; it must never throw for the network's sake nor follow a redirect. */
 import type { Clock } from '../domain/clock.ts'
-import type { Reply, ReplyBody, TargetClient } from '../target/client.ts'
-import { createRouter, type Route, type RouterDeps } from './route.ts'
+import type { Reply, ReplyBody, TargetClient } from '../ollama/client.ts'
+import { createRouter, type Route, type RouterDeps } from './resolve.ts'
 import { parseRetryAfterMs } from './schedule.ts'
 import { signatureHeaders } from './signature.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { createServeCommand, type ServeDeps, type Started } from '../../src/cli/serve.ts'
-import type { Config } from '../../src/config.ts'
+import type { Config } from '../../src/config/config.ts'
 import { createIo } from '../support/command-io.ts'
 
 const home = { HOME: '/home/ada' }

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'bun:test'
 import { exitCodeMeanings } from '../../src/cli/command.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
 import { verbs } from '../../src/cli/verbs.ts'
+import { clientVariables } from '../../src/config/config.ts'
 import { settings } from '../../src/config/settings.ts'
-import { clientVariables } from '../../src/config.ts'
 import { createIo } from '../support/command-io.ts'
 
 const reference = (name: string) => Bun.file(`${import.meta.dir}/../../docs/reference/${name}.md`).text()

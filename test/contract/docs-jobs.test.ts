@@ -2,9 +2,10 @@
 import { describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { jobStates } from '../../src/domain/job.ts'
-import { problems } from '../../src/domain/problem.ts'
-import { webhookEvent } from '../../src/domain/webhook-event.ts'
+import { jobStates } from '../../src/domain/job/job.ts'
+import { problems } from '../../src/domain/job/problem.ts'
+import { webhookEvent } from '../../src/domain/job/webhook-event.ts'
+import { jobsMethods } from '../../src/http/jobs/routes.ts'
 import {
   acceptedSchema,
   eventsQuery,
@@ -12,8 +13,7 @@ import {
   listQuery,
   problemSchema,
   showQuery,
-} from '../../src/http/job-schemas.ts'
-import { jobsMethods } from '../../src/http/jobs.ts'
+} from '../../src/http/jobs/schemas.ts'
 
 const text = readFileSync(join(import.meta.dir, '..', '..', 'docs', 'reference', 'jobs.md'), 'utf8')
 const between = (name: string): string =>

@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { failures } from '../../src/domain/failure.ts'
-import { transitions } from '../../src/domain/job.ts'
-import { ollamaRoutes } from '../../src/domain/routes.ts'
+import { failures } from '../../src/domain/job/failure.ts'
+import { transitions } from '../../src/domain/job/job.ts'
+import { ollamaRoutes } from '../../src/domain/wire/routes.ts'
 
 const root = join(import.meta.dir, '..', '..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')

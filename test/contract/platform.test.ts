@@ -28,17 +28,17 @@ describe('the way to the target', () => {
     expect(callers.filter((name) => name !== 'main.ts' && !name.startsWith('webhook/'))).toEqual([])
   })
 
-  test('is opened in src/target alone', () => {
+  test('is opened in src/ollama alone', () => {
     const dialling = naming(/Bun\.connect|net\.connect|createConnection|http\.request|new WebSocket/)
-    const isAdapter = (name: string) => name.startsWith('target/') || name.startsWith('webhook/')
+    const isAdapter = (name: string) => name.startsWith('ollama/') || name.startsWith('webhook/')
     expect(dialling.filter((name) => !isAdapter(name) && !name.startsWith('simulator/'))).toEqual([])
-    expect(dialling).toContain('target/connection.ts')
+    expect(dialling).toContain('ollama/connection.ts')
   })
 
   test('has no bound on silence: only the questions foreman asks for itself are timed', () => {
-    const timed = naming(/(headTimeoutMs|wholeTimeoutMs)\b/).filter((name) => !name.startsWith('target/'))
+    const timed = naming(/(headTimeoutMs|wholeTimeoutMs)\b/).filter((name) => !name.startsWith('ollama/'))
     expect(timed.sort()).toEqual(['engine/ask.ts', 'engine/ports.ts'])
-    expect(naming(/AbortSignal\.timeout/)).not.toContain('target/exchange.ts')
+    expect(naming(/AbortSignal\.timeout/)).not.toContain('ollama/exchange.ts')
   })
 
   const hasProc = existsSync('/proc/net/tcp')

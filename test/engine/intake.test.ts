@@ -1,12 +1,12 @@
 /** The intake alone: a caller is told in time even when its job can be reached neither in the queue nor on the worker. */
 import { expect, test } from 'bun:test'
-import { readCall } from '../../src/domain/call.ts'
-import { matchRoute } from '../../src/domain/routes.ts'
+import { readCall } from '../../src/domain/wire/call.ts'
+import { matchRoute } from '../../src/domain/wire/routes.ts'
 import { createCallers } from '../../src/engine/caller.ts'
 import { createIntake } from '../../src/engine/intake.ts'
 import type { EngineQueue } from '../../src/engine/ports.ts'
-import { createTargetState } from '../../src/engine/target-state.ts'
-import { createSyncCaller } from '../../src/http/answer.ts'
+import { createTargetState } from '../../src/engine/state.ts'
+import { createSyncCaller } from '../../src/http/ollama/answer.ts'
 import { createVirtualClock, settled } from '../support/virtual-clock.ts'
 
 const body = new TextEncoder().encode('{"model":"m"}')

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { createPoller } from '../../src/engine/poller.ts'
-import { createTargetState } from '../../src/engine/target-state.ts'
+import { createTargetState } from '../../src/engine/state.ts'
 import { type Bench, createBench } from '../support/engine-bench.ts'
 import { figure, seedOf } from '../support/figures.ts'
 import { createVirtualClock } from '../support/virtual-clock.ts'

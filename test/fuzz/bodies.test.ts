@@ -1,6 +1,6 @@
 /** R1: whatever comes in, the answer is from the table, nothing hangs, and foreman lives. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { ollamaRoutes } from '../../src/domain/routes.ts'
+import { ollamaRoutes } from '../../src/domain/wire/routes.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createDice, type Dice } from '../support/chance.ts'
 import { figure, seedOf } from '../support/figures.ts'

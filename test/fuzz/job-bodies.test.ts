@@ -1,7 +1,7 @@
 /** R1 on /jobs: whatever is posted, the answer is a job or a problem from the table, and foreman lives. */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { type ProblemCode, problems } from '../../src/domain/problem.ts'
-import { PROBLEM_TYPE } from '../../src/http/problem.ts'
+import { type ProblemCode, problems } from '../../src/domain/job/problem.ts'
+import { PROBLEM_TYPE } from '../../src/http/jobs/problem.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createDice, type Dice } from '../support/chance.ts'
 import { figure, seedOf } from '../support/figures.ts'

@@ -1,7 +1,7 @@
 /** The event stream on a virtual clock: its heartbeat, its end, and that nothing of it reaches the worker. */
 import { afterAll, expect, test } from 'bun:test'
 import { createBoard } from '../../src/engine/board.ts'
-import { jobEvents } from '../../src/http/job-events.ts'
+import { jobEvents } from '../../src/http/jobs/events.ts'
 import { createReader, type JobReader } from '../../src/store/reader.ts'
 import { createTestStore, newJob, plainClaim } from '../support/store.ts'
 import { createVirtualClock } from '../support/virtual-clock.ts'

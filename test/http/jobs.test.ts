@@ -1,6 +1,6 @@
 /** /jobs as a caller sees it: submit, look, wait, list, cancel, and every refusal as problem+json. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { problems } from '../../src/domain/problem.ts'
+import { problems } from '../../src/domain/job/problem.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { figure } from '../support/figures.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'

@@ -1,7 +1,7 @@
 /** P5 and B4: every cause has its own status, its own shape and its own headers; one test per row. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
-import { failures } from '../../src/domain/failure.ts'
-import { type Flavour, ollamaRoutes } from '../../src/domain/routes.ts'
+import { failures } from '../../src/domain/job/failure.ts'
+import { type Flavour, ollamaRoutes } from '../../src/domain/wire/routes.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
 import { type GenerationPath, generation, generationPaths } from '../support/generation-call.ts'

@@ -1,6 +1,6 @@
 /** S1: without the token nobody gets in, on any route, however the request is spelled; and no token ever reaches the target. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { ollamaRoutes } from '../../src/domain/routes.ts'
+import { ollamaRoutes } from '../../src/domain/wire/routes.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
 import { polled } from '../support/health.ts'
 import { startVerbatimTarget, type VerbatimTarget } from '../support/verbatim-target.ts'

@@ -1,9 +1,9 @@
 /** Q2: whatever is done to the queue in whatever order, crashes and clock jumps included, it is the model. */
 import { afterAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { failure } from '../../src/domain/failure.ts'
-import { type ActiveJob, noUsage } from '../../src/domain/job.ts'
-import type { Verdict } from '../../src/domain/outcome.ts'
+import { failure } from '../../src/domain/job/failure.ts'
+import { type ActiveJob, noUsage } from '../../src/domain/job/job.ts'
+import type { Verdict } from '../../src/domain/job/outcome.ts'
 import { figure, seedOf } from '../support/figures.ts'
 import { createTestStore, newJob, type TestStore } from '../support/store.ts'
 import { createQueueModel, type QueueModel } from './queue-model.ts'

@@ -1,6 +1,6 @@
 /** D3 in the store: SQLite says "full" at each of the next 200 pages, and every write is then there as a whole or not at all. */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { noUsage } from '../../src/domain/job.ts'
+import { noUsage } from '../../src/domain/job/job.ts'
 import { figure } from '../support/figures.ts'
 import { createTestStore, newJob, plainClaim, type TestStore } from '../support/store.ts'
 

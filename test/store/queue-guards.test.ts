@@ -1,8 +1,8 @@
 /** Every change is guarded by the state and attempt it starts from: a stale one returns false and changes nothing. */
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
-import { failure } from '../../src/domain/failure.ts'
-import { type ActiveJob, noUsage } from '../../src/domain/job.ts'
-import type { Verdict } from '../../src/domain/outcome.ts'
+import { failure } from '../../src/domain/job/failure.ts'
+import { type ActiveJob, noUsage } from '../../src/domain/job/job.ts'
+import type { Verdict } from '../../src/domain/job/outcome.ts'
 import { createTestStore, newJob, plainClaim } from '../support/store.ts'
 
 const store = createTestStore({ fast: true, maxQueue: 3 })

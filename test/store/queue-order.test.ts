@@ -1,6 +1,6 @@
 /** Which job is next: aged, then the preferred key, then the oldest; and what a claim costs. */
 import { afterAll, beforeEach, expect, spyOn, test } from 'bun:test'
-import type { Verdict } from '../../src/domain/outcome.ts'
+import type { Verdict } from '../../src/domain/job/outcome.ts'
 import { createQueue } from '../../src/store/queue.ts'
 import { figure } from '../support/figures.ts'
 import { createTestStore, newJob, opened, plainClaim } from '../support/store.ts'

@@ -1,6 +1,6 @@
 /** Start is recovery: nothing runs at start, nothing acknowledged is lost, and it takes less than a second. */
 import { afterAll, beforeEach, expect, test } from 'bun:test'
-import { failures } from '../../src/domain/failure.ts'
+import { failures } from '../../src/domain/job/failure.ts'
 import { figure } from '../support/figures.ts'
 import { createTestStore, newJob, plainClaim } from '../support/store.ts'
 

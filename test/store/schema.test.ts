@@ -1,6 +1,6 @@
 /** The database refuses every illegal state by itself, whatever the code does. */
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
-import { type JobState, jobStates, transitions } from '../../src/domain/job.ts'
+import { type JobState, jobStates, transitions } from '../../src/domain/job/job.ts'
 import { createTestStore } from '../support/store.ts'
 
 const store = createTestStore({ fast: true })

@@ -1,11 +1,12 @@
 /** The real engine and queue on a virtual clock over a virtual target: a day passes in a second and nothing sleeps. */
-import { readCall } from '../../src/domain/call.ts'
-import type { EngineEvent } from '../../src/domain/engine-event.ts'
-import { parseKeepAlivePolicy } from '../../src/domain/keep-alive.ts'
-import { matchRoute } from '../../src/domain/routes.ts'
+
+import type { EngineEvent } from '../../src/domain/job/events.ts'
+import { readCall } from '../../src/domain/wire/call.ts'
+import { parseKeepAlivePolicy } from '../../src/domain/wire/keep-alive.ts'
+import { matchRoute } from '../../src/domain/wire/routes.ts'
 import { createBoard } from '../../src/engine/board.ts'
 import { createEngine, type Engine, type EngineConfig, type StoredQueue } from '../../src/engine/engine.ts'
-import { createSyncCaller } from '../../src/http/answer.ts'
+import { createSyncCaller } from '../../src/http/ollama/answer.ts'
 import { createTestStore, newJob, type TestStore } from './store.ts'
 import { createVirtualClock, settled, type VirtualClock } from './virtual-clock.ts'
 import { createVirtualTarget, type VirtualTarget } from './virtual-target.ts'

@@ -1,6 +1,6 @@
 /** Short ways to talk to /jobs of a running foreman; it must never repair or hide what came back. */
-import type { JobState } from '../../src/domain/job.ts'
-import type { JobJson } from '../../src/http/job-schemas.ts'
+import type { JobState } from '../../src/domain/job/job.ts'
+import type { JobJson } from '../../src/http/jobs/schemas.ts'
 import { eventually } from './patience.ts'
 
 export interface JobsAnswer {

@@ -2,7 +2,7 @@
 
 import type { Database } from 'bun:sqlite'
 import { join } from 'node:path'
-import type { NewJob } from '../../src/domain/job.ts'
+import type { NewJob } from '../../src/domain/job/job.ts'
 import { createLedger } from '../../src/store/ledger.ts'
 import { createQueue } from '../../src/store/queue.ts'
 import type { Spawned } from './binary.ts'

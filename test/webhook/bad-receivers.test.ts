@@ -1,8 +1,8 @@
 /** Proves that a receiver that hangs, dribbles or floods costs no more than its time and its 64 KiB, and leaves nothing behind. */
 import { afterEach, describe, expect, test } from 'bun:test'
+import { startScriptedTarget } from '../ollama/scripted-target.ts'
 import { figure } from '../support/figures.ts'
 import { within } from '../support/patience.ts'
-import { startScriptedTarget } from '../target/scripted-target.ts'
 import { createDeliveryRig, type DeliveryRig, type RigOptions } from './delivery-rig.ts'
 
 const TRY_TIMEOUT_MS = 120

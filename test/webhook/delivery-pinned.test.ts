@@ -1,6 +1,6 @@
 /** Proves that a delivery dials exactly the address that was checked, whatever names, certificates and proxies say afterwards. */
 import { afterEach, describe, expect, test } from 'bun:test'
-import { createCertificate } from '../target/certificate.ts'
+import { createCertificate } from '../ollama/certificate.ts'
 import { createDeliveryRig } from './delivery-rig.ts'
 
 const servers: { stop(force?: boolean): unknown }[] = []

@@ -1,10 +1,10 @@
 /** A delivery over real sockets that tells what it dialled and what it left behind; it must never resolve a real name. */
 import { expect } from 'bun:test'
 import type { Clock } from '../../src/domain/clock.ts'
-import { createTargetClient, type TargetClient } from '../../src/target/client.ts'
+import { createTargetClient, type TargetClient } from '../../src/ollama/client.ts'
 import type { OffLimit, WebhookPolicy } from '../../src/webhook/address.ts'
 import { createDelivery, type Delivery, type DeliveryOutcome, type WebhookPost } from '../../src/webhook/delivery.ts'
-import { countingClock } from '../target/target-probe.ts'
+import { countingClock } from '../ollama/target-probe.ts'
 
 export interface RigOptions {
   readonly resolve?: (hostname: string) => Promise<readonly string[]>

@@ -1,7 +1,7 @@
 /** Proves what a receiver gets and what its answer is taken for, over real sockets. */
 import { afterEach, describe, expect, test } from 'bun:test'
+import { startScriptedTarget } from '../ollama/scripted-target.ts'
 import { createVirtualClock } from '../support/virtual-clock.ts'
-import { startScriptedTarget } from '../target/scripted-target.ts'
 import { createDeliveryRig, type DeliveryRig, type RigOptions } from './delivery-rig.ts'
 
 const rigs: DeliveryRig[] = []

@@ -1,13 +1,13 @@
 /** Proves that receivers that hang slow nobody else, on the virtual clock and over real sockets. */
 import { describe, expect, test } from 'bun:test'
 import { systemClock } from '../../src/clock.ts'
-import { createTargetClient, type TargetClient } from '../../src/target/client.ts'
+import { createTargetClient, type TargetClient } from '../../src/ollama/client.ts'
 import { createCourier } from '../../src/webhook/courier.ts'
 import { createDelivery } from '../../src/webhook/delivery.ts'
+import { startScriptedTarget } from '../ollama/scripted-target.ts'
 import { figure } from '../support/figures.ts'
 import { within } from '../support/patience.ts'
 import { createCount } from '../support/wire-count.ts'
-import { startScriptedTarget } from '../target/scripted-target.ts'
 import { accepted, createCourierRig, hangs } from './courier-rig.ts'
 import { createMemoryOutbox } from './memory-outbox.ts'
 

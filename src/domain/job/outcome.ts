@@ -1,0 +1,134 @@
+/** What one attempt came to, and what that means for the job (spec 5.5); pure, so that every row can be tested. */
+import { BACKOFF_FIRST_MS, backoffMs } from '../backoff.ts'
+import { type Failure, failure } from './failure.ts'
+import type { ActiveJob, Usage } from './job.ts'
+
+/** The target's own complete answer, kept so that it can be handed on unchanged. */
+export interface Answer {
+  readonly status: number
+  readonly headers: readonly (readonly [string, string])[]
+  readonly body: Uint8Array
+}
+
+/** How an attempt ended. `answer` is what the target itself said, when it said something whole. */
+export type Outcome =
+  | { readonly kind: 'done'; readonly usage: Usage }
+  | { readonly kind: 'refused'; readonly answer: Answer; readonly message: string }
+  | { readonly kind: 'busy'; readonly answer: Answer; readonly retryAfterMs: number | null }
+  | { readonly kind: 'unreached'; readonly message: string }
+  | {
+      readonly kind: 'broken'
+      readonly failure: Failure
+      readonly answer: Answer | null
+      /** The stream itself has already told its client. */
+      readonly told: boolean
+    }
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'left' }
+  | { readonly kind: 'stopped' }
+
+/** What becomes of the job. `returned` gives the attempt back, because the target never got the work. */
+export type Verdict =
+  | { readonly to: 'done'; readonly usage: Usage }
+  | { readonly to: 'cancelled' }
+  | { readonly to: 'failed'; readonly failure: Failure; readonly answer: Answer | null; readonly told: boolean }
+  | {
+      readonly to: 'queued'
+      readonly attemptReturned: boolean
+      readonly deferred: boolean
+      /** Wall milliseconds; null = at once. */
+      readonly notBefore: number | null
+    }
+
+export interface Circumstances {
+  readonly job: Pick<ActiveJob, 'kind' | 'attempt' | 'maxAttempts' | 'deferrals'>
+  /** The caller has seen the first byte: nothing can be tried again. */
+  readonly committed: boolean
+  readonly now: number
+  readonly chance: number
+  /** Wall milliseconds until which a sync call waits for a busy or unreachable target; null = for ever. */
+  readonly patienceUntil: number | null
+}
+
+// A Retry-After is honoured within the bounds of our own backoff: a wrong one can neither park a job nor make it spin.
+const RETRY_AFTER_MAX_MS = 60_000
+
+const fail = (reason: Failure, answer: Answer | null = null, told = false): Verdict => ({
+  to: 'failed',
+  failure: reason,
+  answer,
+  told,
+})
+
+const tryAgain = (c: Circumstances, reason: Failure, answer: Answer | null = null, told = false): Verdict => {
+  if (c.committed || c.job.attempt >= c.job.maxAttempts) return fail(reason, answer, told)
+  const notBefore = c.now + backoffMs(c.job.attempt, c.chance)
+  return { to: 'queued', attemptReturned: false, deferred: false, notBefore }
+}
+
+const waitForBusy = (c: Circumstances, answer: Answer, retryAfterMs: number | null): Verdict => {
+  const delayMs =
+    retryAfterMs === null
+      ? backoffMs(c.job.deferrals + 1, c.chance)
+      : Math.min(Math.max(retryAfterMs, BACKOFF_FIRST_MS), RETRY_AFTER_MAX_MS)
+  const notBefore = c.now + delayMs
+  if (c.patienceUntil !== null && notBefore > c.patienceUntil) return fail(failure('target_busy'), answer)
+  return { to: 'queued', attemptReturned: true, deferred: true, notBefore }
+}
+
+/** The one place where an outcome becomes a job's next state. */
+export const decide = (outcome: Outcome, c: Circumstances): Verdict => {
+  switch (outcome.kind) {
+    case 'done':
+      return { to: 'done', usage: outcome.usage }
+    case 'refused':
+      return fail(failure('refused', outcome.message), outcome.answer)
+    case 'busy':
+      return waitForBusy(c, outcome.answer, outcome.retryAfterMs)
+    case 'unreached':
+      if (c.patienceUntil !== null && c.now >= c.patienceUntil) return fail(failure('unreachable', outcome.message))
+      return { to: 'queued', attemptReturned: true, deferred: true, notBefore: null }
+    case 'broken':
+      return tryAgain(c, outcome.failure, outcome.answer, outcome.told)
+    case 'lost':
+      return tryAgain(c, failure('target_lost'))
+    case 'timeout':
+      return c.job.kind === 'sync' ? fail(failure('job_timeout')) : tryAgain(c, failure('job_timeout'))
+    case 'expired':
+      return fail(failure('deadline'))
+    case 'left':
+      return { to: 'cancelled' }
+    case 'stopped':
+      if (c.job.kind === 'sync') return fail(failure('abandoned'))
+      return { to: 'queued', attemptReturned: true, deferred: false, notBefore: null }
+    default:
+      return outcome satisfies never
+  }
+}
+
+const requestFaults = [/^invalid format: /, /^option "[^"]*" must be /, /^json: /, /^time: /]
+
+/** Whether a 500 says that the request itself is wrong (wire document 5.1), so that another try cannot help. */
+export const isRequestFault = (message: string): boolean => requestFaults.some((pattern) => pattern.test(message))
+
+const memoryWords =
+  /out of memory|out of device memory|cudamalloc failed|hipmalloc failed|failed to allocate|allocation failed|not enough memory|insufficient memory|vk_error_out_of_device_memory|erroroutofmemory|requires more system memory/i
+const loadWords =
+  /llama-server process has terminated|error starting llama-server|timed out waiting for (llama-server|llama runner)|unable to load full model|llama runner process has terminated|llama-server binary not found|may be incompatible/i
+
+/** Names a failure from the words of the target, for the log and the job's error. */
+export const failureFromText = (message: string): Failure => {
+  if (memoryWords.test(message)) return failure('out_of_memory', message)
+  if (loadWords.test(message)) return failure('load_failed', message)
+  return failure('runner_failed', message)
+}
+
+/** Sorts a complete answer that is not a success. */
+export const outcomeOfRefusal = (answer: Answer, message: string, retryAfterMs: number | null): Outcome => {
+  const { status } = answer
+  if (status === 429 || status === 502 || status === 503) return { kind: 'busy', answer, retryAfterMs }
+  if (status < 500 || isRequestFault(message)) return { kind: 'refused', answer, message }
+  return { kind: 'broken', failure: failureFromText(message), answer, told: false }
+}

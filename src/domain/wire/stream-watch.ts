@@ -1,0 +1,188 @@
+/** Watches an answer's bytes go by to know how it ended; it must never change, hold or delay one. */
+import { concat } from '../bytes.ts'
+import type { Usage } from '../job/job.ts'
+import { errorText } from './refusal.ts'
+import type { Flavour } from './routes.ts'
+
+/** How a stream stands: `open` means that no final chunk has been seen. */
+export type StreamState =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'final' }
+  /** `told`: the client of this flavour understands what it has already been sent. */
+  | { readonly kind: 'error'; readonly message: string; readonly told: boolean }
+
+export interface StreamWatch {
+  push(bytes: Uint8Array): void
+  /** Where the stream stands after all that was pushed. */
+  state(): StreamState
+  usage(): Usage
+}
+
+type Json = Record<string, unknown>
+
+const asNumber = (value: unknown): number | null => (typeof value === 'number' ? value : null)
+const asObject = (value: unknown): Json | null =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value))
+    : null
+
+const parse = (text: string): Json | null => {
+  try {
+    return asObject(JSON.parse(text))
+  } catch (error) {
+    if (error instanceof SyntaxError) return null
+    throw error
+  }
+}
+
+/** Token counts from any flavour's final object. */
+export const usageOf = (final: Json): Usage => {
+  const usage = asObject(final['usage']) ?? asObject(asObject(final['response'])?.['usage']) ?? {}
+  const durationNs = asNumber(final['total_duration'])
+  return {
+    promptTokens:
+      asNumber(final['prompt_eval_count']) ?? asNumber(usage['prompt_tokens']) ?? asNumber(usage['input_tokens']),
+    completionTokens:
+      asNumber(final['eval_count']) ?? asNumber(usage['completion_tokens']) ?? asNumber(usage['output_tokens']),
+    totalDurationMs: durationNs === null ? null : Math.round(durationNs / 1e6),
+  }
+}
+
+interface Mutable {
+  state: StreamState
+  usage: Usage
+}
+
+type ReadLine = (line: string, seen: Mutable) => void
+
+const LOST_TEXT = 'an error was encountered while running the model'
+
+// A quote inside a JSON string is always escaped, so these can only match a member; the parse then says which.
+const DONE = /"done"\s*:\s*true|"_debug_info"\s*:/
+const ERROR = /^\s*\{\s*"error"\s*:/
+
+const readNative: ReadLine = (line, seen) => {
+  if (ERROR.test(line)) {
+    seen.state = { kind: 'error', message: errorText(line) ?? line, told: true }
+    return
+  }
+  if (!DONE.test(line)) return
+  const object = parse(line)
+  if (object?.['done'] !== true && object?.['_debug_info'] === undefined) return
+  seen.state = { kind: 'final' }
+  seen.usage = usageOf(object)
+}
+
+const dataOf = (line: string): string | null => (line.startsWith('data:') ? line.slice(5).trimStart() : null)
+
+const readOpenai: ReadLine = (line, seen) => {
+  const data = dataOf(line)
+  if (data === null) return
+  if (data.startsWith('[DONE]')) {
+    if (seen.state.kind === 'open') seen.state = { kind: 'final' }
+  } else if (ERROR.test(data)) seen.state = { kind: 'error', message: errorText(data) ?? data, told: true }
+  // Ollama loses the text of a failure here and sends a chunk with an empty model instead (wire document, section 4).
+  else if (data.includes('"model":""')) {
+    if (parse(data)?.['model'] === '') seen.state = { kind: 'error', message: LOST_TEXT, told: false }
+  } else if (data.includes('"usage":{')) {
+    const object = parse(data)
+    if (object !== null) seen.usage = usageOf(object)
+  }
+}
+
+/** Flavours whose last event has a name. */
+const readNamedEvents =
+  (finals: readonly string[]): ReadLine =>
+  (line, seen) => {
+    const data = dataOf(line)
+    if (data === null) return
+    const isFinal = finals.some((name) => data.includes(`"type":"${name}"`))
+    if (!isFinal && !data.includes('"type":"error"') && !data.includes('"usage":{')) return
+    const object = parse(data)
+    if (object === null) return
+    if (object['usage'] !== undefined || asObject(object['response'])?.['usage']) seen.usage = usageOf(object)
+    if (object['type'] === 'error') seen.state = { kind: 'error', message: errorText(data) ?? data, told: true }
+    else if (finals.includes(String(object['type']))) seen.state = { kind: 'final' }
+  }
+
+const readOpaque: ReadLine = (line, seen) => {
+  if (line !== '') seen.state = { kind: 'final' }
+}
+
+const readers: Record<Flavour, ReadLine> = {
+  native: readNative,
+  openai: readOpenai,
+  anthropic: readNamedEvents(['message_stop']),
+  responses: readNamedEvents(['response.completed', 'response.failed', 'response.incomplete']),
+}
+
+const NEWLINE = 0x0a
+
+/** Cuts bytes into lines and hands each to `read`; a line may come in any number of pieces, split UTF-8 included. */
+const lineCutter = (read: (line: string) => void) => {
+  let tail: Uint8Array[] = []
+  const decoder = new TextDecoder()
+  const take = (piece: Uint8Array) => {
+    const line = tail.length === 0 ? piece : concat([...tail, piece])
+    tail = []
+    read(decoder.decode(line))
+  }
+  return {
+    push(bytes: Uint8Array) {
+      let start = 0
+      for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, start)) {
+        take(bytes.subarray(start, at))
+        start = at + 1
+      }
+      if (start < bytes.length) tail.push(bytes.slice(start))
+    },
+    flush() {
+      if (tail.length > 0) take(new Uint8Array(0))
+    },
+  }
+}
+
+/** Whether an answer of this content type is passed on piece by piece. */
+export const isStream = (contentType: string): boolean =>
+  contentType.startsWith('application/x-ndjson') || contentType.startsWith('text/event-stream')
+
+/** A watch for a streamed answer. A compressed one (a proxy's doing) is not looked into. Transcriptions call themselves NDJSON on /v1 and have no final chunk: any line will do. */
+export const createStreamWatch = (flavour: Flavour, contentType: string, encoded = false): StreamWatch => {
+  const seen: Mutable = {
+    state: { kind: 'open' },
+    usage: { promptTokens: null, completionTokens: null, totalDurationMs: null },
+  }
+  const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
+  const read = opaque ? readOpaque : readers[flavour]
+  const cutter = lineCutter((line) => read(line, seen))
+  return {
+    push: (bytes) => cutter.push(bytes),
+    state: () => {
+      cutter.flush()
+      return seen.state
+    },
+    usage: () => seen.usage,
+  }
+}
+
+/** Reads a whole, unstreamed answer: a native one with `done:false` was cut short (wire document, section 4). */
+export const readWholeAnswer = (flavour: Flavour, body: Uint8Array): { state: StreamState; usage: Usage } => {
+  const object = parse(new TextDecoder().decode(body)) ?? {}
+  const cut = flavour === 'native' && object['done'] === false && object['_debug_info'] === undefined
+  return { state: { kind: cut ? 'open' : 'final' }, usage: usageOf(object) }
+}
+
+/** What ends a broken stream so that the flavour's clients see a failure (wire document, section 9). */
+export const streamErrorBytes = (flavour: Flavour, message: string, atLineStart: boolean): Uint8Array => {
+  const error = { type: 'api_error', message }
+  const openai = { error: { message, type: 'api_error', param: null, code: null } }
+  const text: Record<Flavour, string> = {
+    native: `${JSON.stringify({ error: message })}\n`,
+    openai: `data: ${JSON.stringify(openai)}\n\n`,
+    responses: `event: error\ndata: ${JSON.stringify({ type: 'error', ...openai })}\n\n`,
+    anthropic: `event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`,
+  }
+  // A line that was cut off in its middle is ended first, or the error would be glued to it.
+  const gap = atLineStart ? '' : flavour === 'native' ? '\n' : '\n\n'
+  return new TextEncoder().encode(gap + text[flavour])
+}

@@ -1,0 +1,42 @@
+/** What the target says it has and holds: read when it is that, and left alone when it is anything else. */
+import { describe, expect, test } from 'bun:test'
+import { inventoryFrom, residentsFrom } from '../../../src/domain/wire/inventory.ts'
+
+describe('the list of installed models', () => {
+  test('is keyed by canonical name, and knows stubs of cloud models', () => {
+    const tags = { models: [{ name: 'Tiny:Q4' }, { name: 'big:120b-cloud', remote_host: 'https://ollama.com' }] }
+    expect(inventoryFrom(tags)?.get('registry.ollama.ai/library/tiny:q4')).toEqual({ name: 'Tiny:Q4', remote: false })
+    expect([...(inventoryFrom(tags)?.values() ?? [])].at(1)).toMatchObject({ remote: true })
+  })
+
+  test.each([[null], [7], [[]], [{}], [{ models: 7 }], [{ models: 'x' }], ['models']])('is not in %j', (body) => {
+    expect(inventoryFrom(body)).toBeNull()
+    expect(residentsFrom(body)).toBeNull()
+  })
+
+  test('may be empty, or null as Go writes an empty list', () => {
+    for (const models of [[], null]) {
+      expect(inventoryFrom({ models })?.size).toBe(0)
+      expect(residentsFrom({ models })).toEqual([])
+    }
+  })
+
+  test('leaves out what has no name', () => {
+    expect(inventoryFrom({ models: [null, 7, {}, { name: 5 }, { name: 'a b' }, { name: 'ok' }] })?.size).toBe(1)
+  })
+})
+
+test('what is loaded is read with its context and its end', () => {
+  const ps = {
+    models: [{ name: 'tiny:latest', context_length: 4_096, expires_at: '2319-03-03T00:00:00Z' }, { name: 'b' }],
+  }
+  expect(residentsFrom(ps)).toEqual([
+    {
+      name: 'tiny:latest',
+      canonical: 'registry.ollama.ai/library/tiny:latest',
+      contextLength: 4_096,
+      expiresAt: '2319-03-03T00:00:00Z',
+    },
+    { name: 'b', canonical: 'registry.ollama.ai/library/b:latest', contextLength: null, expiresAt: null },
+  ])
+})
