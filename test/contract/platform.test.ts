@@ -130,6 +130,6 @@ describe('the server', () => {
     const port = listen(bare)
     expect(await ask(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')).toContain('secret path')
     await bare.stop(true)
-    expect(sources.find(({ name }) => name === 'http/app.ts')?.text).toContain('.onError(')
+    expect(sources.find(({ name }) => name === 'http/server.ts')?.text).toContain('.onError(')
   })
 })
