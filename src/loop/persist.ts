@@ -1,23 +1,43 @@
 /** Notes what has happened: the write is repeated until the database takes it, and what happened is never done again. */
 import type { Clock } from '../domain/clock.ts'
+import { pause } from './pause.ts'
 
 const PAUSE_FIRST_MS = 100
 // A full disk has space again without saying so; from then on everything must go on within 5 s.
 const PAUSE_MAX_MS = 2_000
 
-/** Resolves with what `write` says once it is taken; `refused` hears of every try that was not. */
-export const persist = async <T>(
+type Write<T> = () => Promise<T>
+type Refused = (error: unknown) => void
+
+/** What `write` said once it was taken, or null when the signal came first. */
+const writeUntil = async <T>(
+  signal: AbortSignal | null,
   clock: Clock,
-  write: () => Promise<T>,
-  refused: (error: unknown) => void,
-): Promise<T> => {
+  write: Write<T>,
+  refused: Refused,
+): Promise<{ readonly said: T } | null> => {
   for (let tries = 0; ; tries++) {
     try {
-      return await write()
+      return { said: await write() }
     } catch (error) {
       refused(error)
-      const pauseMs = Math.min(PAUSE_FIRST_MS * 2 ** tries, PAUSE_MAX_MS)
-      await new Promise<void>((resolve) => void clock.after(pauseMs, resolve))
+      await pause(clock, Math.min(PAUSE_FIRST_MS * 2 ** tries, PAUSE_MAX_MS), signal)
+      if (signal?.aborted) return null
     }
   }
 }
+
+/** Resolves with what `write` says once it is taken; `refused` hears of every try that was not. */
+export const persist = async <T>(clock: Clock, write: Write<T>, refused: Refused): Promise<T> => {
+  const taken = await writeUntil(null, clock, write, refused)
+  if (taken === null) throw new Error('a write without a signal cannot be given up')
+  return taken.said
+}
+
+/** For what may be left unwritten at a stop: true once the write is taken, false when the signal came first. */
+export const persistUntil = async (
+  signal: AbortSignal,
+  clock: Clock,
+  write: Write<unknown>,
+  refused: Refused,
+): Promise<boolean> => (await writeUntil(signal, clock, write, refused)) !== null
