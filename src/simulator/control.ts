@@ -1,6 +1,7 @@
 /** The control port: faults, counters and sleep over HTTP on a port of its own; it must never be reachable through the Ollama port. */
 import type { Counters } from './counters.ts'
-import { type Fault, readFault } from './fault.ts'
+import type { Fault } from './fault.ts'
+import { faultExamples, readFault } from './read-fault.ts'
 
 export interface ControlDeps {
   readonly hostname: string
@@ -21,11 +22,17 @@ export interface Control {
 const HELP = `GET  /counters    what was counted since start
 GET  /residents   loaded models
 GET  /faults      faults still waiting
-POST /fault       {"kind":"reset","phase":"mid-body","chunks":2,"times":1,"path":"/api/chat"}; null clears all
+POST /fault       commands one; null clears all
 DELETE /fault     clears all
 POST /sleep       half-open: accepts, answers nothing
-POST /wake
-`
+POST /wake        takes everything up again
+
+Faults queue: each request takes the oldest whose "path" fits ("/api/chat", "/api/*"; default every one) and whose
+"times" is not used up (default until cleared). The kinds:
+
+${Object.values(faultExamples)
+  .map(([example, says]) => `${example}\n    ${says}\n`)
+  .join('')}`
 
 const commanded = async (request: Request, deps: ControlDeps): Promise<Response> => {
   let value: unknown

@@ -27,6 +27,8 @@ export interface Exchange extends Departure {
   end(): void
   /** RST: nothing more is sent. */
   reset(): void
+  /** Bytes that are no HTTP answer, then FIN. */
+  blurt(text: string): void
   cutWith(cut: Cut): void
 }
 
@@ -56,6 +58,7 @@ const reasons: Record<number, string> = {
   201: 'Created',
   204: 'No Content',
   301: 'Moved Permanently',
+  302: 'Found',
   307: 'Temporary Redirect',
   400: 'Bad Request',
   401: 'Unauthorized',
@@ -67,6 +70,8 @@ const reasons: Record<number, string> = {
   500: 'Internal Server Error',
   502: 'Bad Gateway',
   503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  511: 'Network Authentication Required',
 }
 
 const byName = (a: Header, b: Header) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0)
@@ -197,6 +202,11 @@ export const createExchange = (request: WireRequest, line: Line): OpenExchange =
     reset() {
       leave()
       line.reset()
+    },
+    blurt(text) {
+      write(text)
+      leave()
+      line.hangUp()
     },
     cutWith(how) {
       cut = how

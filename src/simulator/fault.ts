@@ -1,4 +1,5 @@
 /** Faults on command and who is hit by which; it must never decide how a fault looks on the wire. */
+import type { Impostor, ImpostorName } from './impostor.ts'
 
 /** What can go wrong. `chunks` counts HTTP body chunks that still arrive whole; default 1. */
 export type FaultKind =
@@ -33,6 +34,8 @@ export type FaultKind =
       readonly retryAfter?: number | string
       readonly text?: string
     }
+  /** Another server answers at this address, on every path and to every method: a known one by its name, or one as described. */
+  | { readonly kind: 'impostor'; readonly as: ImpostorName | Impostor }
 
 /**
  * One commanded fault. `times`: how many requests it hits (default: until cleared).
@@ -76,40 +79,4 @@ export const createFaultBoard = (): FaultBoard => {
     },
     list: () => waiting.map(({ fault, left }) => (Number.isFinite(left) ? { ...fault, times: left } : fault)),
   }
-}
-
-const kinds: readonly Fault['kind'][] = [
-  'refuse',
-  'hang-before-headers',
-  'hang-after-headers',
-  'reset',
-  'truncate',
-  'malformed-chunk',
-  'error-before',
-  'error-mid-stream',
-  'oom',
-  'slow',
-  'sleep',
-  'status',
-]
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** Reads a fault as the control port receives it; the string is one sentence about what is wrong. */
-export const readFault = (value: unknown): Fault | string => {
-  if (!isRecord(value)) return 'a fault is a JSON object with a "kind"'
-  const { kind } = value
-  if (!kinds.includes(kind as Fault['kind'])) return `"kind" must be one of ${kinds.join(', ')}`
-  for (const name of ['times', 'chunks', 'factor', 'status'] as const)
-    if (value[name] !== undefined && (typeof value[name] !== 'number' || !(value[name] >= 0)))
-      return `"${name}" must be a number`
-  for (const name of ['path', 'text'] as const)
-    if (value[name] !== undefined && typeof value[name] !== 'string') return `"${name}" must be a string`
-  if (kind === 'reset' && !['before-headers', 'after-headers', 'mid-body'].includes(String(value.phase)))
-    return '"phase" must be before-headers, after-headers or mid-body'
-  if ((kind === 'error-before' || kind === 'error-mid-stream') && value.text === undefined) return '"text" is missing'
-  if (kind === 'slow' && value.factor === undefined) return '"factor" is missing'
-  if (kind === 'status' && ![429, 502, 503].includes(Number(value.status))) return '"status" must be 429, 502 or 503'
-  return value as Fault
 }

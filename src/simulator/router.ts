@@ -6,6 +6,7 @@ import { embeddingsRoute, embedRoute, openaiEmbeddings } from './embedding.ts'
 import type { Exchange, Header } from './exchange.ts'
 import type { FaultBoard, RequestFault } from './fault.ts'
 import type { Gate } from './gate.ts'
+import { impersonate, impostors } from './impostor.ts'
 import { cloudRoutes, openaiModelRoute, openaiModels, ps, root, show, tags, version } from './inventory.ts'
 import { chat, generateRoute } from './native.ts'
 import { chatCompletions, completions } from './openai.ts'
@@ -89,6 +90,9 @@ const suffer = (stage: Stage, call: Call, fault: RequestFault): boolean => {
     case 'status':
       if (fault.retryAfter !== undefined) exchange.extraHeaders.push(['Retry-After', String(fault.retryAfter)])
       refuse(stage, call, fault.status, fault.text ?? BUSY)
+      return true
+    case 'impostor':
+      impersonate(exchange, stage.pulse, typeof fault.as === 'string' ? impostors[fault.as] : fault.as)
       return true
     case 'slow':
       return false

@@ -36,6 +36,19 @@ describe('the control port', () => {
     expect((await waiting).status).toBe(200)
   })
 
+  test('explains every kind of fault with an example that it takes', async () => {
+    const rig = await startRig({ controlPort: 0 })
+    const help = await (await fetch(rig.controlUrl!)).text()
+    const wide = help.split('\n').filter((line) => line.length > 120)
+    expect(wide).toEqual([])
+    const examples = help.split('\n').filter((line) => line.startsWith('{'))
+    expect(examples).toHaveLength(13)
+    for (const example of examples) {
+      expect((await send(`${rig.controlUrl}/fault`, 'POST', JSON.parse(example))).status).toBe(200)
+      await send(`${rig.controlUrl}/fault`, 'DELETE')
+    }
+  })
+
   test('says in one sentence what is wrong with a fault', async () => {
     const rig = await startRig({ controlPort: 0 })
     const wrong: [unknown, string][] = [
@@ -45,6 +58,9 @@ describe('the control port', () => {
       [{ kind: 'status', status: 418 }, '"status" must be 429, 502 or 503'],
       [{ kind: 'truncate', chunks: 'two' }, '"chunks" must be a number'],
       [{ kind: 'error-before' }, '"text" is missing'],
+      [{ kind: 'impostor', as: {} }, '"status" of an impostor must be a number from 100 to 999'],
+      [{ kind: 'impostor', as: { status: 200, manner: 'odd' } }, '"manner" must be whole, endless, drip or banner'],
+      [{ kind: 'impostor', as: { status: 200, body: 3 } }, '"body" must be a string'],
     ]
     for (const [fault, error] of wrong) {
       const answer = await send(`${rig.controlUrl}/fault`, 'POST', fault)
