@@ -5,6 +5,7 @@ import { failure, failureFromCode } from '../domain/job/failure.ts'
 import { type Answer, failureFromText, isRequestFault, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
 import { type Call, loadBody } from '../domain/wire/call.ts'
 import { errorBody, errorText } from '../domain/wire/refusal.ts'
+import { retryAfterMs } from '../domain/wire/retry-after.ts'
 import { createStreamWatch, isStream, readWholeAnswer } from '../domain/wire/stream-watch.ts'
 import type { Caller } from './caller.ts'
 import type { Loaded } from './loader.ts'
@@ -46,12 +47,6 @@ type Answered = Extract<Reply, { kind: 'answered' }>
 
 const headerOf = (headers: Answer['headers'], name: string): string =>
   headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? ''
-
-/** Seconds as Ollama's cloud and proxies send them; a date is not understood and means "use the backoff". */
-const retryAfterMs = (headers: Answer['headers']): number | null => {
-  const text = headerOf(headers, 'retry-after').trim()
-  return /^\d{1,6}$/.test(text) ? Number(text) * 1_000 : null
-}
 
 const unanswered = (reply: Exclude<Reply, Answered>, why: Outcome | null): Outcome => {
   switch (reply.kind) {

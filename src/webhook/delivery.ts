@@ -1,8 +1,8 @@
 /** One try of one webhook: dial exactly what was checked, post, judge the answer; it must never throw for the network's sake nor follow a redirect. */
 import type { Clock } from '../domain/clock.ts'
+import { retryAfterMs } from '../domain/wire/retry-after.ts'
 import type { Reply, ReplyBody, TargetClient } from '../ollama/client.ts'
 import { createRouter, type Route, type RouterDeps } from './resolve.ts'
-import { parseRetryAfterMs } from './schedule.ts'
 import { signatureHeaders } from './signature.ts'
 
 /** What a delivery needs. */
@@ -109,7 +109,7 @@ export const createDelivery = (deps: DeliveryDeps): Delivery => {
         if (route.kind === 'unresolved') return retry(route.reason)
         if (route.kind !== 'route') return route
         const reply = await postAlong(route, post, bounds.signal)
-        return reply.kind === 'aborted' ? await bounds.over : judge(reply, clock.now())
+        return reply.kind === 'aborted' ? await bounds.over : judge(reply)
       } finally {
         bounds.release()
       }
@@ -139,15 +139,14 @@ const createBounds = (clock: Clock, timeoutMs: number, stop: AbortSignal | undef
   return { signal: controller.signal, over, release }
 }
 
-const judge = (reply: Exclude<Reply, { kind: 'aborted' }>, nowMs: number): DeliveryOutcome => {
+const judge = (reply: Exclude<Reply, { kind: 'aborted' }>): DeliveryOutcome => {
   switch (reply.kind) {
     case 'answered': {
       const { status } = reply
       if (status >= 200 && status < 300) return { kind: 'accepted', status }
       if (status === 410) return { kind: 'gone' }
-      const after = reply.headers.find(([name]) => name.toLowerCase() === 'retry-after')?.[1]
       const reason = `it answered ${status}${status < 400 ? ', and redirects are not followed' : ''}`
-      return retry(reason, after === undefined ? null : parseRetryAfterMs(after, nowMs))
+      return retry(reason, retryAfterMs(reply.headers))
     }
     case 'unreached':
       return retry(`it could not be reached (${reply.code}): ${reply.message}`)

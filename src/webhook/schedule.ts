@@ -16,12 +16,3 @@ export const retryDelayMs = (tries: number, chance: number, retryAfterMs: number
   if (retryAfterMs !== null) return Math.min(Math.max(retryAfterMs, baseMs), 2 * baseMs)
   return Math.round(baseMs * (1 - JITTER + 2 * JITTER * chance))
 }
-
-/** A Retry-After header as milliseconds from now: seconds or a date, null when it is neither. */
-export const parseRetryAfterMs = (value: string, nowMs: number): number | null => {
-  const text = value.trim()
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000
-  // Only a date says GMT; Date.parse alone would take "-5" for a year.
-  const at = /\bGMT$/i.test(text) ? Date.parse(text) : Number.NaN
-  return Number.isNaN(at) ? null : Math.max(0, at - nowMs)
-}
