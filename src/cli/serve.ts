@@ -1,6 +1,6 @@
 /** `foreman serve`: settings to a running daemon and its orderly end; it must never start on a setting it did not understand. */
 
-import { type Config, loadConfig } from '../config/config.ts'
+import { type Config, loadConfig, secretsIn } from '../config/config.ts'
 import { settings } from '../config/settings.ts'
 import { createLogger, type Log } from '../observe/log.ts'
 import { type Command, exitCode, type Io } from './command.ts'
@@ -113,5 +113,5 @@ const logFor = (config: Config, io: Io): Log =>
     write: (line) => io.stdout.write(line),
     clock: io.clock,
     text: io.stdout.isTerminal,
-    secrets: [config.token, config.ollamaToken, ...config.webhookSecrets].filter((secret) => secret !== null),
+    secrets: secretsIn(config),
   })

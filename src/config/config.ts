@@ -1,14 +1,13 @@
 /** The only reader of the environment: variables to one frozen Config, or every problem at once; secrets are never printed. */
-import { resolve } from 'node:path'
 import { nearest } from '../domain/nearest.ts'
-import { type Config, type Setting, settings } from './settings.ts'
-import { isLoopback, isWildcard, readBaseUrl } from './values.ts'
+import { readBaseUrl } from '../domain/readers.ts'
+import type { Environment, Setting, SettingRows, ValuesOf } from '../domain/setting.ts'
+import { type Config, settings } from './settings.ts'
+import { isLoopback, isWildcard } from './values.ts'
 
+export type { Environment } from '../domain/setting.ts'
 export type { Config } from './settings.ts'
 export type { ListenAddress, WebhookPolicy } from './values.ts'
-
-/** The variables of a process. */
-export type Environment = Readonly<Record<string, string | undefined>>
 
 export type LoadedConfig =
   | { readonly kind: 'ok'; readonly config: Config; readonly warnings: readonly string[] }
@@ -22,39 +21,45 @@ const isInjected = (name: string, value: string | undefined) =>
   /^FOREMAN_(SERVICE_(HOST|PORT(_.+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/.test(name) ||
   (name === 'FOREMAN_PORT' && /^(tcp|udp|sctp):\/\//.test(value ?? ''))
 
-/** Reads and checks every setting. An empty variable counts as not set, as compose files write it. */
-export const loadConfig = (env: Environment): LoadedConfig => {
-  const values: { -readonly [Field in keyof Config]?: Config[Field] } = {}
+/** What a variable says. Ollama trims blanks and quotes too: docker's env files keep the quotes that a shell would take away. */
+const textOf = (env: Environment, { variable, fallback, fallbackFrom }: Setting<unknown>): string =>
+  env[variable]
+    ?.trim()
+    .replace(/^["']+|["']+$/g, '')
+    .trim() ||
+  (fallbackFrom?.(env) ?? fallback)
+
+/** Reads a table of rows: every value, or every problem at once. */
+export const readSettings = <Rows extends SettingRows>(
+  rows: Rows,
+  env: Environment,
+): { readonly values: ValuesOf<Rows> | null; readonly problems: readonly string[] } => {
+  const values: Record<string, unknown> = {}
   const problems: string[] = []
-  const read = <Field extends keyof Config>(field: Field) => {
-    const setting: Setting<Config[Field]> = settings[field]
-    const text = env[setting.variable]?.trim() || (field === 'dataDir' ? defaultDataDir(env) : setting.fallback)
+  for (const [field, setting] of Object.entries(rows)) {
+    const text = textOf(env, setting)
     const parsed = setting.parse(text)
-    if (parsed.kind === 'ok') values[field] = parsed.value
+    if (parsed.kind === 'ok') values[field] = Object.freeze(parsed.value)
     else problems.push(problemWith(setting, text, parsed.problem))
   }
-  for (const field of fields) read(field)
-  problems.push(...unknownVariables(env))
-  if (!isComplete(values)) return { kind: 'invalid', problems }
-  const config: Config = Object.freeze({
-    ...values,
-    addr: Object.freeze(values.addr),
-    webhookSecrets: Object.freeze(values.webhookSecrets),
-    dataDir: resolve(values.dataDir),
-  })
-  if (isSelf(config)) {
+  // Every row was read, so every field is there with the type its own reader gave it.
+  return { values: problems.length === 0 ? (Object.freeze(values) as ValuesOf<Rows>) : null, problems }
+}
+
+/** Reads and checks every setting. An empty variable counts as not set, as compose files write it. */
+export const loadConfig = (env: Environment): LoadedConfig => {
+  const { values: config, problems } = readSettings(settings, env)
+  const all = [...problems, ...unknownVariables(env)]
+  if (config !== null && isSelf(config)) {
     const target = settings.ollamaUrl.variable
-    problems.push(
+    all.push(
       `${target} is "${config.ollamaUrl}": that is this foreman's own address (${settings.addr.variable} is ` +
         `"${addressText(config)}"), expected the address of an Ollama server`,
     )
   }
-  return problems.length > 0 ? { kind: 'invalid', problems } : { kind: 'ok', config, warnings: warningsAbout(config) }
+  if (config === null || all.length > 0) return { kind: 'invalid', problems: all }
+  return { kind: 'ok', config, warnings: warningsAbout(config) }
 }
-
-const fields = Object.keys(settings) as (keyof Config)[]
-
-const isComplete = (values: Partial<Config>): values is Config => fields.every((field) => field in values)
 
 const problemWith = (
   setting: Pick<Setting<unknown>, 'variable' | 'allowed' | 'secret'>,
@@ -69,19 +74,9 @@ const problemWith = (
 /** A URL may carry a password, which must not end up in a journal. */
 const shown = (text: string) => JSON.stringify(text.replace(/\/\/[^/\s]*@/, '//…@').slice(0, 200))
 
-/** systemd's directory (a colon list when a unit has several), else the XDG data directory, else its default in HOME. */
-const defaultDataDir = (env: Environment): string => {
-  const state = env['STATE_DIRECTORY']?.split(':')[0]
-  if (state) return state
-  const data = env['XDG_DATA_HOME']
-  // The XDG specification says that a relative path here is to be ignored.
-  if (data?.startsWith('/')) return `${data.replace(/\/+$/, '')}/foreman`
-  return env['HOME'] ? `${env['HOME'].replace(/\/+$/, '')}/.local/share/foreman` : ''
-}
-
 /** A typo must not be silent: the setting it was meant for would keep its default. */
 const unknownVariables = (env: Environment): string[] => {
-  const known = [...fields.map((field) => settings[field].variable), ...clientVariables]
+  const known = [...Object.values(settings).map(({ variable }) => variable), ...clientVariables]
   return Object.keys(env)
     .filter((name) => name.startsWith('FOREMAN_') && !known.includes(name) && !isInjected(name, env[name]))
     .sort()
@@ -104,6 +99,13 @@ const isSelf = ({ addr, ollamaUrl }: Config): boolean => {
 const addressText = ({ addr: { hostname, port } }: Config) =>
   hostname.includes(':') ? `[${hostname}]:${port}` : `${hostname}:${port}`
 
+/** Every value that must not show anywhere, so that the log can take it out of whatever it is given. */
+export const secretsIn = (config: Config): string[] => {
+  const values: Readonly<Record<string, unknown>> = config
+  const secret = Object.entries<Setting<unknown>>(settings).filter(([, row]) => row.secret)
+  return secret.flatMap(([field]) => values[field]).filter((value): value is string => typeof value === 'string')
+}
+
 const warningsAbout = (config: Config): string[] => {
   if (config.token !== null || isLoopback(config.addr.hostname)) return []
   return [
@@ -124,30 +126,26 @@ export const loadClientConfig = (
 ):
   | { readonly kind: 'ok'; readonly config: ClientConfig }
   | { readonly kind: 'invalid'; readonly problems: readonly string[] } => {
-  const problems: string[] = []
-  const take = <T>(
-    setting: Pick<Setting<T>, 'variable' | 'allowed' | 'secret' | 'fallback' | 'parse'>,
-  ): T | undefined => {
-    const text = env[setting.variable]?.trim() || setting.fallback
-    const parsed = setting.parse(text)
-    if (parsed.kind === 'ok') return parsed.value
-    problems.push(problemWith(setting, text, parsed.problem))
-    return undefined
+  const { addr, token } = settings
+  const url = {
+    variable: 'FOREMAN_URL',
+    fallback: '',
+    meaning: 'the foreman that client commands talk to',
+    allowed: 'the URL of a running foreman such as http://127.0.0.1:8080',
+    parse: readBaseUrl,
   }
-  const token = take(settings.token) ?? null
-  const given = env['FOREMAN_URL']?.trim()
-  const allowed = 'the URL of a running foreman such as http://127.0.0.1:8080'
-  const url = given
-    ? take({ variable: 'FOREMAN_URL', allowed, fallback: '', parse: readBaseUrl })
-    : dialable(take(settings.addr))
-  return url === undefined || problems.length > 0
-    ? { kind: 'invalid', problems }
-    : { kind: 'ok', config: { url, token } }
+  // Which address a daemon of this environment would listen on matters only where no other is named.
+  if (textOf(env, url) !== '') {
+    const { values, problems } = readSettings({ token, url }, env)
+    return values === null ? { kind: 'invalid', problems } : { kind: 'ok', config: values }
+  }
+  const { values, problems } = readSettings({ token, addr }, env)
+  if (values === null) return { kind: 'invalid', problems }
+  return { kind: 'ok', config: { url: dialable(values.addr), token: values.token } }
 }
 
 /** One listens on every address but dials one of them. */
-const dialable = (addr: Config['addr'] | undefined): string | undefined => {
-  if (!addr) return undefined
+const dialable = (addr: Config['addr']): string => {
   const hostname = isWildcard(addr.hostname) ? (addr.hostname.includes(':') ? '::1' : '127.0.0.1') : addr.hostname
   return `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${addr.port}`
 }

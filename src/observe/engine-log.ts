@@ -1,6 +1,7 @@
 /** Turns the engine's events into log lines and metrics: the one place that names them for the outside. */
 import type { EngineEvent } from '../domain/job/events.ts'
-import type { Log, LogFields, LogLevel } from './log.ts'
+import type { LogLevel } from '../domain/log-level.ts'
+import type { Log, LogFields } from './log.ts'
 import type { Metrics } from './metrics.ts'
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,8 +1,6 @@
 /** One line per event, JSON for machines or text for a terminal; it must never throw and never print a token, prompt or secret. */
 import type { Clock } from '../domain/clock.ts'
-
-export const logLevels = ['debug', 'info', 'warn', 'error'] as const
-export type LogLevel = (typeof logLevels)[number]
+import { type LogLevel, logLevels } from '../domain/log-level.ts'
 
 /** What an event carries besides its name; snake_case keys such as job_id, request_id, model, state, attempt, error. */
 export type LogFields = Readonly<Record<string, unknown>>

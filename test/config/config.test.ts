@@ -31,7 +31,9 @@ describe('an empty environment', () => {
       pollIntervalMs: 30_000,
       embedModel: null,
       maxAttempts: 3,
-      maxWaitMs: 900_000,
+      maxWaitMs: 120_000,
+      embed: 'auto',
+      parallel: 1,
       maxQueue: 10_000,
       unreachableDeadlineMs: 60_000,
       syncDeadlineMs: 0,
@@ -55,7 +57,7 @@ describe('an empty environment', () => {
   })
 
   test('treats an empty variable as not set', () => {
-    expect(configOf({ FOREMAN_TOKEN: '', FOREMAN_POLL_INTERVAL: ' ' })).toMatchObject({
+    expect(configOf({ FOREMAN_TOKEN: '', FOREMAN_POLL_INTERVAL: ' ', FOREMAN_MAX_WAIT: '""' })).toMatchObject({
       token: null,
       pollIntervalMs: 30_000,
     })
@@ -74,6 +76,10 @@ describe('a good value', () => {
     ['FOREMAN_POLL_INTERVAL', '1.5m', 'pollIntervalMs', 90_000],
     ['FOREMAN_POLL_INTERVAL', '10', 'pollIntervalMs', 10_000],
     ['FOREMAN_EMBED_MODEL', 'nomic-embed-text', 'embedModel', 'nomic-embed-text'],
+    ['FOREMAN_EMBED', 'Queue', 'embed', 'queue'],
+    ['FOREMAN_PARALLEL', '64', 'parallel', 64],
+    ['FOREMAN_TOKEN', `'"abc"'`, 'token', 'abc'],
+    ['FOREMAN_MAX_QUEUE', '" 7 "', 'maxQueue', 7],
     ['FOREMAN_MAX_ATTEMPTS', '100', 'maxAttempts', 100],
     ['FOREMAN_MAX_WAIT', '0', 'maxWaitMs', 0],
     ['FOREMAN_UNREACHABLE_DEADLINE', '0', 'unreachableDeadlineMs', 0],
@@ -118,6 +124,9 @@ describe('a bad value', () => {
     ['FOREMAN_POLL_INTERVAL', '2h'],
     ['FOREMAN_KEEP_ALIVE', 'soon'],
     ['FOREMAN_EMBED_MODEL', 'not a model'],
+    ['FOREMAN_EMBED', 'maybe'],
+    ['FOREMAN_PARALLEL', '0'],
+    ['FOREMAN_PARALLEL', '65'],
     ['FOREMAN_MAX_ATTEMPTS', '0'],
     ['FOREMAN_MAX_ATTEMPTS', '101'],
     ['FOREMAN_MAX_ATTEMPTS', '3.5'],

@@ -26,10 +26,11 @@ const mayImport: Record<string, readonly string[]> = {
   observe: ['domain'],
   simulator: ['domain'],
   engine: ['domain', 'loop'],
-  config: ['domain', 'observe'],
+  config: ['domain', 'parts'],
+  parts: ['domain', 'loop', 'engine'],
   http: ['domain', 'engine', 'ollama'],
   webhook: ['domain', 'loop'],
-  foreman: ['clock', 'domain', 'store', 'ollama', 'observe', 'engine', 'http', 'webhook'],
+  foreman: ['clock', 'domain', 'store', 'ollama', 'observe', 'engine', 'http', 'webhook', 'parts'],
   cli: ['clock', 'config', 'domain', 'observe', 'foreman', 'simulator'],
   main: ['cli', 'clock', 'observe'],
 }
@@ -57,6 +58,15 @@ describe('imports', () => {
         .map((other) => `${name} imports ${other}`)
     })
     expect(uphill).toEqual([])
+  })
+
+  test('the table of settings, which every command loads, brings nothing else of a part along', () => {
+    const isRows = (name: string) => /^parts\/([^/]+\/)?settings\.ts$/.test(name)
+    const strays = files
+      .filter(({ name }) => isRows(name) || roomOf(name) === 'config')
+      .flatMap(({ path, name, text }) => importsOf(path, text).map((other) => [name, other] as const))
+      .filter(([, other]) => roomOf(other) === 'parts' && !isRows(other))
+    expect(strays).toEqual([])
   })
 
   test('the rule can fail: an uphill import in a domain file is seen', () => {

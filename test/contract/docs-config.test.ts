@@ -3,7 +3,10 @@ import { exitCodeMeanings } from '../../src/cli/command.ts'
 import { runCommandLine } from '../../src/cli/run.ts'
 import { verbs } from '../../src/cli/verbs.ts'
 import { clientVariables } from '../../src/config/config.ts'
+import { coreSettings } from '../../src/config/core-settings.ts'
 import { settings } from '../../src/config/settings.ts'
+import type { Setting } from '../../src/domain/setting.ts'
+import * as parts from '../../src/parts/settings.ts'
 import { createIo } from '../support/command-io.ts'
 
 const reference = (name: string) => Bun.file(`${import.meta.dir}/../../docs/reference/${name}.md`).text()
@@ -37,6 +40,12 @@ test('foreman serve --help prints every setting with its default and meaning', a
   for (const { variable, meaning, ...setting } of Object.values(settings)) {
     expect(help).toContain(`  ${variable.padEnd(30)}default: ${defaultOf(setting)}\n      ${meaning}\n`)
   }
+})
+
+test('no two rows are for one variable, and no part hides a row of another', () => {
+  const rows = [coreSettings, ...Object.values(parts)].flatMap((one) => Object.entries<Setting<unknown>>(one))
+  expect(rows.map(([field]) => field)).toEqual(Object.keys(settings))
+  expect(new Set(rows.map(([, { variable }]) => variable)).size).toBe(rows.length)
 })
 
 test('a default is itself an allowed value', () => {

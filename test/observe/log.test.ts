@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { createLogger, type LogFields, type LogLevel } from '../../src/observe/log.ts'
+import type { LogLevel } from '../../src/domain/log-level.ts'
+import { createLogger, type LogFields } from '../../src/observe/log.ts'
 
 const clock = { now: () => Date.UTC(2026, 0, 2, 3, 4, 5, 678) }
 
