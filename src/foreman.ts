@@ -197,7 +197,7 @@ export const startForeman = async (
   port = server.port ?? port
   const url = urlOf(config.addr.hostname, port)
   // Whatever the addresses look like, a target that answers with our own instance is ourselves.
-  const self = await askTarget(target, '/livez', undefined, 500)
+  const self = await askTarget(target, '/livez', { wholeTimeoutMs: 500 })
   if (self.kind === 'answered' && isInstance(self.json, instance)) {
     await server.stop(true)
     closeStore()

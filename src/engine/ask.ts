@@ -1,4 +1,4 @@
-/** Small questions to the target that foreman asks for itself, each bounded in time; the answer or why there is none. */
+/** Small questions to the target that foreman asks for itself, each bounded in time and size; the answer or why there is none. */
 
 import { concat } from '../domain/bytes.ts'
 import { errorText } from '../domain/wire/refusal.ts'
@@ -10,17 +10,37 @@ export type Asked =
   /** `reached`: it did answer, only not what was asked. */
   | { readonly kind: 'failed'; readonly message: string; readonly reached: boolean }
 
+/** What bounds a question, and what is asked with it. */
+export interface AskOptions {
+  /** Gives the question up at once. */
+  readonly signal?: AbortSignal
+  /** JSON text to post; without it the question is a GET. */
+  readonly body?: string
+  /** For the whole of it, 5 s by default. */
+  readonly wholeTimeoutMs?: number
+}
+
+// A list of 10,000 models is 5 MB; what goes on for longer is no answer of Ollama's.
+const ANSWER_BYTES_MAX = 33_554_432
+
 const wholeBody = async (body: ReplyBody): Promise<Uint8Array | string> => {
   if (body.complete !== null) return body.complete
   const pieces: Uint8Array[] = []
+  let bytes = 0
   for (;;) {
     const read = await body.read()
-    if (read.kind === 'chunk') pieces.push(read.bytes)
-    else if (read.kind === 'end') return concat(pieces)
-    else return read.kind === 'broken' ? read.message : 'the question was given up'
+    if (read.kind === 'end') return concat(pieces)
+    if (read.kind !== 'chunk') return read.kind === 'broken' ? read.message : GIVEN_UP
+    pieces.push(read.bytes)
+    bytes += read.bytes.length
+    if (bytes > ANSWER_BYTES_MAX) {
+      body.cancel()
+      return `the answer is longer than ${ANSWER_BYTES_MAX} bytes`
+    }
   }
 }
 
+const GIVEN_UP = 'the question was given up'
 const failed = (message: string, reached = false): Asked => ({ kind: 'failed', message, reached })
 
 const parsed = (body: Uint8Array): Asked => {
@@ -36,8 +56,7 @@ const parsed = (body: Uint8Array): Asked => {
 export const askTarget = async (
   target: SendTarget,
   path: string,
-  body?: string,
-  wholeTimeoutMs = PROBE_TIMEOUT_MS,
+  { signal, body, wholeTimeoutMs = PROBE_TIMEOUT_MS }: AskOptions = {},
 ): Promise<Asked> => {
   const request = {
     method: body === undefined ? 'GET' : 'POST',
@@ -49,8 +68,9 @@ export const askTarget = async (
     reuse: false,
     wholeTimeoutMs,
     connectTimeoutMs: Math.min(wholeTimeoutMs, PROBE_TIMEOUT_MS),
+    ...(signal !== undefined && { signal }),
   })
-  if (reply.kind === 'aborted') return failed('the question was given up')
+  if (reply.kind === 'aborted') return failed(GIVEN_UP)
   if (reply.kind !== 'answered') return failed(reply.message)
   const whole = await wholeBody(reply.body)
   if (typeof whole === 'string') return failed(whole)

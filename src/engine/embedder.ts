@@ -34,7 +34,7 @@ export const createEmbedder = ({ target, emit, embedModel }: EmbedderDeps): Embe
     async warm() {
       if (embedModel === null) return
       const body = JSON.stringify({ model: embedModel, input: 'warm', keep_alive: -1 })
-      const asked = await askTarget(target, '/api/embed', body, WARM_TIMEOUT_MS)
+      const asked = await askTarget(target, '/api/embed', { body, wholeTimeoutMs: WARM_TIMEOUT_MS })
       warmed = asked.kind === 'answered'
       if (asked.kind === 'answered') emit({ event: 'embedder_warmed', model: embedModel })
       else emit({ event: 'embedder_failed', model: embedModel, message: asked.message })

@@ -115,8 +115,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
     pollIntervalMs: config.pollIntervalMs,
     isBusy,
     isAwaited: () => callers.size > 0,
-    onPolled: embedder.observe,
   })
+  poller.onPolled(({ residents }) => embedder.observe(residents))
   const intake = createIntake({
     queue,
     callers,

@@ -1,7 +1,8 @@
 /** Sweeps what is past its time to live, in small steps between which everything else runs. */
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
-import { createNudge } from '../loop/nudge.ts'
+import { createLoop, type Loop } from '../loop/loop.ts'
+import { pause } from '../loop/pause.ts'
 
 export interface JanitorDeps {
   readonly sweep: {
@@ -15,10 +16,7 @@ export interface JanitorDeps {
   readonly isBusy: () => boolean
 }
 
-export interface Janitor {
-  start(): void
-  stop(): Promise<void>
-}
+export type Janitor = Pick<Loop, 'start' | 'stop'>
 
 const IDLE_MS = 60_000
 // A step takes 2 to 4 ms; this pause keeps the sweep below a tenth of the event loop.
@@ -28,57 +26,33 @@ const SHRINKS_MAX = 1_000
 
 /** The janitor of one database. */
 export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorDeps): Janitor => {
-  const nudge = createNudge(clock.after)
-  let running = false
-  let looping: Promise<void> = Promise.resolve()
-
-  const deleteDue = async (): Promise<number> => {
+  const deleteDue = async (signal: AbortSignal): Promise<number> => {
     let deleted = 0
-    for (let step = 1; running && step > 0; ) {
+    for (let step = 1; step > 0 && !signal.aborted; ) {
       step = await sweep.deleteFinished(clock.now() - jobTtlMs)
       deleted += step
-      if (step > 0) await nudge.wait(STEP_PAUSE_MS)
+      if (step > 0) await pause(clock, STEP_PAUSE_MS, signal)
     }
     return deleted
   }
 
   /** False when there is nothing left to give back. */
-  const shrinkSome = async (): Promise<boolean> => {
+  const shrinkSome = async (signal: AbortSignal): Promise<boolean> => {
     for (let step = 0; step < SHRINKS_MAX; step++) {
-      if (!running || !(await sweep.shrink())) return false
-      await nudge.wait(STEP_PAUSE_MS)
+      if (signal.aborted || !(await sweep.shrink())) return false
+      await pause(clock, STEP_PAUSE_MS, signal)
     }
     return true
   }
 
-  const round = async () => {
-    let deleted = await deleteDue()
-    while (await shrinkSome()) deleted += await deleteDue()
+  const round = async (signal: AbortSignal): Promise<number> => {
+    let deleted = await deleteDue(signal)
+    while (await shrinkSome(signal)) deleted += await deleteDue(signal)
     if (deleted > 0) emit({ event: 'swept', deleted })
-    if (running && !isBusy()) sweep.checkpoint()
+    if (!signal.aborted && !isBusy()) sweep.checkpoint()
+    return IDLE_MS
   }
 
-  const loop = async () => {
-    while (running) {
-      try {
-        await round()
-      } catch (error) {
-        emit({ event: 'loop_failed', loop: 'janitor', error })
-      }
-      // A stop in the middle of a round has already used up its nudge.
-      if (running) await nudge.wait(IDLE_MS)
-    }
-  }
-
-  return {
-    start() {
-      running = true
-      looping = loop()
-    },
-    async stop() {
-      running = false
-      nudge.raise()
-      await looping
-    },
-  }
+  const failed = (error: unknown) => emit({ event: 'loop_failed', loop: 'janitor', error })
+  return createLoop({ name: 'janitor', clock, body: round, failed, pauseMs: IDLE_MS })
 }

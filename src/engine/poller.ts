@@ -3,10 +3,10 @@ import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import { type Inventory, inventoryFrom, type ResidentModel, residentsFrom } from '../domain/wire/inventory.ts'
 import { modelOfKey } from '../domain/wire/residency.ts'
-import { createNudge } from '../loop/nudge.ts'
+import { createLoop } from '../loop/loop.ts'
 import { type Asked, askTarget } from './ask.ts'
 import type { SendTarget } from './ports.ts'
-import type { TargetState } from './state.ts'
+import type { TargetState, TargetView } from './state.ts'
 
 export interface PollerDeps {
   readonly target: SendTarget
@@ -18,17 +18,21 @@ export interface PollerDeps {
   readonly isBusy: () => boolean
   /** A client waits: an unreachable target is asked more often. */
   readonly isAwaited: () => boolean
-  /** Called after every good poll. */
-  readonly onPolled: (residents: readonly ResidentModel[]) => void
 }
 
+/** Hears of every good poll. */
+export type PollListener = (view: TargetView) => void
+
 export interface Poller {
-  /** Resolves after a poll that began after this call; callers at the same time share one. */
+  /** Resolves after a poll that began after this call, or with a stop; callers at the same time share one. */
   poll(): Promise<void>
   /** Somebody began to wait for an unreachable target: ask sooner. */
   hurry(): void
+  /** One that throws is told of and hinders nobody; the returned function ends it. */
+  onPolled(listener: PollListener): () => void
   /** Resolves after the first poll. */
   start(): Promise<void>
+  /** Gives a poll that is under way up. */
   stop(): Promise<void>
 }
 
@@ -48,111 +52,143 @@ type Failed = Extract<Asked, { kind: 'failed' }>
 const versionOf = (body: unknown): string | null =>
   typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : null
 
-/** The poller of one target. */
-export const createPoller = (deps: PollerDeps): Poller => {
-  const { target, state, clock, emit } = deps
-  const nudge = createNudge(clock.after)
-  let waiters: (() => void)[] = []
-  let running = false
-  let looping: Promise<void> = Promise.resolve()
-  let failuresInARow = 0
+/** The three questions of a poll; the version changes only when the target was restarted, so a known one is not asked for. */
+const askAll = async (target: SendTarget, known: string | null, signal: AbortSignal): Promise<Polled | Failed> => {
+  const tags = await askTarget(target, '/api/tags', { signal })
+  if (tags.kind === 'failed') return tags
+  const inventory = inventoryFrom(tags.json)
+  if (inventory === null)
+    return { kind: 'failed', message: 'the answer of /api/tags is not a list of models', reached: true }
+  const ps = await askTarget(target, '/api/ps', { signal })
+  if (ps.kind === 'failed') return ps
+  const version = known === null ? await askTarget(target, '/api/version', { signal }) : null
+  return {
+    kind: 'polled',
+    inventory,
+    tagsBody: tags.body,
+    residents: residentsFrom(ps.json) ?? [],
+    version: version?.kind === 'answered' ? versionOf(version.json) : known,
+  }
+}
 
-  const askAll = async (): Promise<Polled | Failed> => {
-    const tags = await askTarget(target, '/api/tags')
-    if (tags.kind === 'failed') return tags
-    const inventory = inventoryFrom(tags.json)
-    if (inventory === null)
-      return { kind: 'failed', message: 'the answer of /api/tags is not a list of models', reached: true }
-    const ps = await askTarget(target, '/api/ps')
-    if (ps.kind === 'failed') return ps
-    // The version changes only when the target was restarted.
-    const known = state.view.reachable ? state.view.version : null
-    const version = known === null ? await askTarget(target, '/api/version') : null
-    return {
-      kind: 'polled',
-      inventory,
-      tagsBody: tags.body,
-      residents: residentsFrom(ps.json) ?? [],
-      version: version?.kind === 'answered' ? versionOf(version.json) : known,
-    }
+/** One poll: asks, and tells the state what came of it. True when it was a good one; null when it was given up. */
+const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
+  const noteFailure = ({ message, reached }: Failed) => {
+    if (!state.view.degraded) emit({ event: 'poll_failed', message })
+    state.update({ degraded: true })
+    // A target that answers, if only with an error, is there.
+    if (reached) state.reached()
+    else if (!isBusy()) state.unreached(message)
   }
 
-  const pollOnce = async () => {
-    const idleBefore = !deps.isBusy()
+  return async (signal: AbortSignal): Promise<boolean | null> => {
+    const idleBefore = !isBusy()
     const keyBefore = state.residentKey
-    const polled = await askAll()
+    const polled = await askAll(target, state.view.reachable ? state.view.version : null, signal)
+    // What was cut short says nothing about the target.
+    if (signal.aborted) return null
     if (polled.kind === 'failed') {
-      if (deps.isAwaited()) failuresInARow++
-      if (!state.view.degraded) emit({ event: 'poll_failed', message: polled.message })
-      state.update({ degraded: true })
-      // A target that answers, if only with an error, is there.
-      if (!polled.reached && !deps.isBusy()) state.unreached(polled.message)
-      else if (polled.reached) state.reached()
-      return
+      noteFailure(polled)
+      return false
     }
-    failuresInARow = 0
     const { inventory, tagsBody, residents, version } = polled
     state.update({ inventory, tagsBody, residents, version, degraded: false, lastPollAt: clock.now() })
     state.reached()
     // Only what nothing touched while we asked can be believed to be gone.
-    const untouched = idleBefore && !deps.isBusy() && keyBefore !== null && keyBefore === state.residentKey
-    if (untouched && !polled.residents.some(({ canonical }) => canonical === modelOfKey(keyBefore)))
-      state.setResident(null)
-    deps.onPolled(polled.residents)
+    const untouched = idleBefore && !isBusy() && keyBefore !== null && keyBefore === state.residentKey
+    if (untouched && !residents.some(({ canonical }) => canonical === modelOfKey(keyBefore))) state.setResident(null)
+    return true
   }
+}
 
-  const pauseMs = (): number => {
-    if (state.view.reachable || !deps.isAwaited()) return deps.pollIntervalMs
-    return Math.min(deps.pollIntervalMs, RETURN_PROBE_FIRST_MS * 2 ** Math.min(Math.max(0, failuresInARow - 1), 10))
-  }
-
-  /** Sleeps until the next poll is due; a nudge makes it look again at how long that is. */
-  const rest = async (since: number) => {
-    for (;;) {
-      const leftMs = since + pauseMs() - clock.monotonicMs()
-      if (!running || waiters.length > 0 || leftMs <= 0) return
-      await nudge.wait(leftMs)
-    }
-  }
-
-  const loop = async () => {
-    while (running) {
-      const began = clock.monotonicMs()
-      const served = waiters
-      waiters = []
-      try {
-        await pollOnce()
-      } catch (error) {
-        emit({ event: 'loop_failed', loop: 'poller', error })
+/** Listeners that cannot hinder each other. */
+const createListeners = (emit: Emit) => {
+  const listeners = new Set<PollListener>()
+  return {
+    add(listener: PollListener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    tell(view: TargetView) {
+      for (const listener of [...listeners]) {
+        try {
+          listener(view)
+        } catch (error) {
+          emit({ event: 'loop_failed', loop: 'poll listener', error })
+        }
       }
-      for (const resolve of served) resolve()
-      // From its beginning: a poll of a sleeping target takes seconds, and the return is to be seen within one interval.
-      await rest(began)
-    }
-    for (const resolve of waiters) resolve()
+    },
   }
+}
+
+/** The poller of one target. */
+export const createPoller = (deps: PollerDeps): Poller => {
+  const { state, clock, emit, pollIntervalMs, isAwaited } = deps
+  const pollOnce = createPoll(deps)
+  const listeners = createListeners(emit)
+  let waiters: (() => void)[] = []
+  let running = false
+  let begunAtMs = Number.NEGATIVE_INFINITY
+  let failuresInARow = 0
+
+  const release = () => {
+    const released = waiters
+    waiters = []
+    for (const resolve of released) resolve()
+  }
+
+  /** From the beginning of a poll to the next: one of a sleeping target takes seconds, and its return is to be seen within one interval. */
+  const intervalMs = (): number => {
+    if (state.view.reachable || !isAwaited()) return pollIntervalMs
+    return Math.min(pollIntervalMs, RETURN_PROBE_FIRST_MS * 2 ** Math.min(Math.max(0, failuresInARow - 1), 10))
+  }
+  const leftMs = () => Math.max(0, begunAtMs + intervalMs() - clock.monotonicMs())
+
+  const body = async (signal: AbortSignal): Promise<number> => {
+    // Nudged for no more than to look again at how long the pause is.
+    if (waiters.length === 0 && leftMs() > 0) return leftMs()
+    begunAtMs = clock.monotonicMs()
+    const served = waiters
+    waiters = []
+    try {
+      const isGood = await pollOnce(signal)
+      if (isGood === true) failuresInARow = 0
+      else if (isGood === false && isAwaited()) failuresInARow++
+      if (isGood === true) listeners.tell(state.view)
+    } finally {
+      for (const resolve of served) resolve()
+    }
+    return leftMs()
+  }
+
+  const failed = (error: unknown) => emit({ event: 'loop_failed', loop: 'poller', error })
+  const loop = createLoop({ name: 'poller', clock, body, failed, pauseMs: pollIntervalMs })
+
+  const poll = () =>
+    new Promise<void>((resolve) => {
+      if (!running) return resolve()
+      waiters.push(resolve)
+      loop.nudge()
+    })
 
   return {
-    poll: () =>
-      new Promise((resolve) => {
-        if (!running) return resolve()
-        waiters.push(resolve)
-        nudge.raise()
-      }),
+    poll,
     hurry() {
       failuresInARow = 0
-      nudge.raise()
+      loop.nudge()
     },
+    onPolled: listeners.add,
     start() {
       running = true
-      const first = new Promise<void>((resolve) => waiters.push(resolve))
-      looping = loop()
+      begunAtMs = Number.NEGATIVE_INFINITY
+      const first = poll()
+      loop.start()
       return first
     },
-    async stop() {
+    stop() {
       running = false
-      nudge.raise()
-      await looping
+      release()
+      return loop.stop()
     },
   }
 }
