@@ -1,6 +1,6 @@
 /** Small questions to the target that foreman asks for itself, each bounded in time and size; the answer or why there is none. */
 
-import { concat } from '../domain/bytes.ts'
+import { drainBody } from '../domain/wire/body.ts'
 import { errorText } from '../domain/wire/refusal.ts'
 import { PROBE_TIMEOUT_MS } from './liveness.ts'
 import type { ReplyBody, SendTarget } from './ports.ts'
@@ -24,20 +24,10 @@ export interface AskOptions {
 const ANSWER_BYTES_MAX = 33_554_432
 
 const wholeBody = async (body: ReplyBody): Promise<Uint8Array | string> => {
-  if (body.complete !== null) return body.complete
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  for (;;) {
-    const read = await body.read()
-    if (read.kind === 'end') return concat(pieces)
-    if (read.kind !== 'chunk') return read.kind === 'broken' ? read.message : GIVEN_UP
-    pieces.push(read.bytes)
-    bytes += read.bytes.length
-    if (bytes > ANSWER_BYTES_MAX) {
-      body.cancel()
-      return `the answer is longer than ${ANSWER_BYTES_MAX} bytes`
-    }
-  }
+  const read = await drainBody(body, { max: ANSWER_BYTES_MAX })
+  if (read.kind === 'whole') return read.bytes
+  if (read.kind === 'too-large') return `the answer is longer than ${ANSWER_BYTES_MAX} bytes`
+  return read.kind === 'broken' ? read.message : GIVEN_UP
 }
 
 const GIVEN_UP = 'the question was given up'

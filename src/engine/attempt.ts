@@ -1,8 +1,8 @@
 /** One attempt's talk with the target: load, then work; how it ends is a value, and only the first cause of an end counts. */
 
-import { concat } from '../domain/bytes.ts'
 import { failure, failureFromCode } from '../domain/job/failure.ts'
 import { type Answer, failureFromText, isRequestFault, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
+import { drainBody } from '../domain/wire/body.ts'
 import { type Call, loadBody } from '../domain/wire/call.ts'
 import { errorBody, errorText } from '../domain/wire/refusal.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
@@ -61,17 +61,16 @@ const unanswered = (reply: Exclude<Reply, Answered>, why: Outcome | null): Outco
   }
 }
 
+// An answer that never ends must not take the memory of everybody.
+const WHOLE_ANSWER_MAX_BYTES = 256 * 1024 ** 2
+
 /** All of a body, or the outcome that it broke with. */
 const readWhole = async (body: ReplyBody, stopper: Stopper | null, saw: () => void): Promise<Uint8Array | Outcome> => {
-  if (body.complete !== null) return body.complete
-  const pieces: Uint8Array[] = []
-  for (;;) {
-    const read = await body.read()
-    saw()
-    if (read.kind === 'end') return concat(pieces)
-    if (read.kind !== 'chunk') return brokenRead(read, stopper?.why ?? null)
-    pieces.push(read.bytes)
-  }
+  const read = await drainBody(body, { max: WHOLE_ANSWER_MAX_BYTES, saw })
+  if (read.kind === 'whole') return read.bytes
+  if (read.kind !== 'too-large') return brokenRead(read, stopper?.why ?? null)
+  const endless = failure('malformed_answer', `it is larger than ${WHOLE_ANSWER_MAX_BYTES} bytes`)
+  return { kind: 'broken', failure: endless, answer: null, told: false }
 }
 
 const brokenRead = (

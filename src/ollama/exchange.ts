@@ -1,8 +1,8 @@
 /** One request and its answer on one connection; it must settle exactly once, whatever order the network chooses. */
 import type { Clock } from '../domain/clock.ts'
+import { replyHeaders } from '../domain/wire/headers.ts'
 import type { Connection, ConnectionUser, Loss } from './connection.ts'
 import { brokenCode, lossMessage, unreachedCode } from './failure-codes.ts'
-import { replyHeaders } from './headers.ts'
 import type { ReplyHead } from './reply-head.ts'
 import { type ParseState, ReplyParser, type ReplySink } from './reply-parser.ts'
 import { ReplyQueue, type Tap } from './reply-queue.ts'

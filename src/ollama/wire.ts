@@ -1,7 +1,7 @@
 /** The words in which the target client speaks: requests, replies and why there is none. Types only; it must never hold behaviour. */
+import type { HeaderPairs } from '../domain/wire/headers.ts'
 
-/** Header names and values in the order they are on the wire, duplicates and case kept. */
-export type HeaderPairs = readonly (readonly [string, string])[]
+export type { HeaderPairs } from '../domain/wire/headers.ts'
 
 /** A request as it should reach the target. Host, framing and Connection are the client's business and must not be in `headers`. */
 export interface TargetRequest {

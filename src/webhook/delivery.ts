@@ -1,5 +1,6 @@
 /** One try of one webhook: dial exactly what was checked, post, judge the answer; it must never throw for the network's sake nor follow a redirect. */
 import type { Clock } from '../domain/clock.ts'
+import { drainBody } from '../domain/wire/body.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
 import type { Reply, ReplyBody, TargetClient } from '../ollama/client.ts'
 import { createRouter, type Route, type RouterDeps } from './resolve.ts'
@@ -161,11 +162,7 @@ const judge = (reply: Exclude<Reply, { kind: 'aborted' }>): DeliveryOutcome => {
 const readAway = async (body: ReplyBody, clock: Clock): Promise<void> => {
   if (body.complete !== null) return
   const cancelTimer = clock.after(COURTESY_MS, () => body.cancel())
-  let bytes = 0
-  for (let read = await body.read(); read.kind === 'chunk'; read = await body.read()) {
-    bytes += read.bytes.length
-    if (bytes >= ANSWER_BYTES_MAX) break
-  }
+  await drainBody(body, { max: ANSWER_BYTES_MAX })
   cancelTimer()
   body.cancel()
 }

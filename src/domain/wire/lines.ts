@@ -1,15 +1,57 @@
-/** Cuts a byte stream that may be joined in the middle into whole lines of JSON; it must never pass on half of one. */
+/** Cuts a byte stream into whole lines, however it came in pieces; it must never pass on half of one, nor hold one without an end. */
 import { concat } from '../bytes.ts'
 
+const NEWLINE = 0x0a
+// Ollama's own client reads lines of at most 8,000,000 bytes.
+const LINE_MAX_BYTES = 16 * 1024 ** 2
+
+export interface LineReader {
+  push(bytes: Uint8Array): void
+  /** What is there is a line too, newline or not. */
+  flush(): void
+}
+
+/** Hands every line to `read`, without its newline, whatever pieces it came in. A line longer than the bound is left out. */
+export const createLineReader = (read: (line: string) => void, maxBytes = LINE_MAX_BYTES): LineReader => {
+  let tail: Uint8Array[] = []
+  let tailBytes = 0
+  let isLost = false
+  const decoder = new TextDecoder()
+  const take = (piece: Uint8Array) => {
+    const line = tail.length === 0 ? piece : concat([...tail, piece])
+    const wasLost = isLost
+    tail = []
+    tailBytes = 0
+    isLost = false
+    if (!wasLost) read(decoder.decode(line))
+  }
+  const keep = (piece: Uint8Array) => {
+    tailBytes += piece.length
+    isLost ||= tailBytes > maxBytes
+    if (isLost) tail = []
+    else tail.push(piece.slice())
+  }
+  return {
+    push(bytes) {
+      let start = 0
+      for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, start)) {
+        take(bytes.subarray(start, at))
+        start = at + 1
+      }
+      if (start < bytes.length) keep(bytes.subarray(start))
+    },
+    flush() {
+      if (tailBytes > 0) take(new Uint8Array(0))
+    },
+  }
+}
+
 export interface LineCutter {
-  /** The lines that these bytes complete. */
+  /** The lines of JSON that these bytes complete. */
   cut(bytes: Uint8Array): string[]
   /** The stream is over: its last line, when it had no newline. What comes next begins a line. */
   end(): string[]
 }
-
-const NEWLINE = 0x0a
-const nothing: Uint8Array = new Uint8Array(0)
 
 const isJson = (text: string): boolean => {
   try {
@@ -20,36 +62,33 @@ const isJson = (text: string): boolean => {
   }
 }
 
-/** A cutter for NDJSON. */
+/** A cutter for NDJSON that may be joined in the middle. */
 export const createLineCutter = (): LineCutter => {
-  let rest = nothing
   // Whoever comes while a line is on its way sees only the end of it.
   let isAligned = false
-  const linesOf = (bytes: Uint8Array) => {
-    const lines = new TextDecoder()
-      .decode(bytes)
-      .split(/[\r\n]+/)
-      .filter((line) => line !== '')
-    const [first] = lines
-    if (!isAligned && first !== undefined && !isJson(first)) lines.shift()
+  let lines: string[] = []
+  const reader = createLineReader((line) => {
+    // A lone carriage return would end a line for whoever reads these as server-sent events.
+    for (const text of line.split('\r')) {
+      if (text !== '' && (isAligned || isJson(text))) lines.push(text)
+      isAligned = true
+    }
     isAligned = true
-    return lines
+  })
+  const taken = () => {
+    const all = lines
+    lines = []
+    return all
   }
   return {
     cut(bytes) {
-      const last = bytes.lastIndexOf(NEWLINE)
-      if (last < 0) {
-        rest = concat([rest, bytes])
-        return []
-      }
-      const whole = concat([rest, bytes.subarray(0, last)])
-      rest = bytes.slice(last + 1)
-      return linesOf(whole)
+      reader.push(bytes)
+      return taken()
     },
     end() {
-      const lines = linesOf(rest).filter(isJson)
-      rest = nothing
-      return lines
+      reader.flush()
+      isAligned = true
+      return taken().filter(isJson)
     },
   }
 }

@@ -1,6 +1,6 @@
 /** Watches an answer's bytes go by to know how it ended; it must never change, hold or delay one. */
-import { concat } from '../bytes.ts'
 import type { Usage } from '../job/job.ts'
+import { createLineReader } from './lines.ts'
 import { errorText } from './refusal.ts'
 import type { Flavour } from './routes.ts'
 
@@ -116,32 +116,6 @@ const readers: Record<Flavour, ReadLine> = {
   responses: readNamedEvents(['response.completed', 'response.failed', 'response.incomplete']),
 }
 
-const NEWLINE = 0x0a
-
-/** Cuts bytes into lines and hands each to `read`; a line may come in any number of pieces, split UTF-8 included. */
-const lineCutter = (read: (line: string) => void) => {
-  let tail: Uint8Array[] = []
-  const decoder = new TextDecoder()
-  const take = (piece: Uint8Array) => {
-    const line = tail.length === 0 ? piece : concat([...tail, piece])
-    tail = []
-    read(decoder.decode(line))
-  }
-  return {
-    push(bytes: Uint8Array) {
-      let start = 0
-      for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, start)) {
-        take(bytes.subarray(start, at))
-        start = at + 1
-      }
-      if (start < bytes.length) tail.push(bytes.slice(start))
-    },
-    flush() {
-      if (tail.length > 0) take(new Uint8Array(0))
-    },
-  }
-}
-
 /** Whether an answer of this content type is passed on piece by piece. */
 export const isStream = (contentType: string): boolean =>
   contentType.startsWith('application/x-ndjson') || contentType.startsWith('text/event-stream')
@@ -154,11 +128,11 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
   }
   const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
   const read = opaque ? readOpaque : readers[flavour]
-  const cutter = lineCutter((line) => read(line, seen))
+  const lines = createLineReader((line) => read(line, seen))
   return {
-    push: (bytes) => cutter.push(bytes),
+    push: (bytes) => lines.push(bytes),
     state: () => {
-      cutter.flush()
+      lines.flush()
       return seen.state
     },
     usage: () => seen.usage,

@@ -2,10 +2,10 @@
 import { backoffMs } from '../../domain/backoff.ts'
 import type { Clock } from '../../domain/clock.ts'
 import { failure, failureFromCode } from '../../domain/job/failure.ts'
+import { requestHeaders } from '../../domain/wire/headers.ts'
 import type { Flavour } from '../../domain/wire/routes.ts'
 import { createLiveness } from '../../engine/liveness.ts'
 import type { Reply, TargetClient, TargetRequest } from '../../ollama/client.ts'
-import { requestHeaders } from '../../ollama/headers.ts'
 import { refusal, refuse } from '../refuse.ts'
 import { pathAndQuery } from '../request-path.ts'
 

@@ -1,6 +1,6 @@
 /** Lines come out whole, however the bytes were cut and wherever one began to listen. */
 import { expect, test } from 'bun:test'
-import { createLineCutter } from '../../../src/domain/wire/lines.ts'
+import { createLineCutter, createLineReader } from '../../../src/domain/wire/lines.ts'
 import { createDice } from '../../support/chance.ts'
 import { seedOf } from '../../support/figures.ts'
 
@@ -35,4 +35,16 @@ test('a last line without a newline is given at the end when it is whole, half a
   expect(cutter.end()).toEqual([])
   expect(cutter.cut(encode('{"c":1}'))).toEqual([])
   expect(cutter.end()).toEqual(['{"c":1}'])
+})
+
+test('a line without an end is not held: it is left out at the bound, and the next one is read', () => {
+  const seen: string[] = []
+  const reader = createLineReader((line) => void seen.push(line), 1_000)
+  for (let i = 0; i < 500; i++) reader.push(encode('x'.repeat(100)))
+  reader.push(encode('\nshort\n'))
+  reader.push(encode('y'.repeat(2_000)))
+  reader.flush()
+  reader.push(encode('last'))
+  reader.flush()
+  expect(seen).toEqual(['short', 'last'])
 })

@@ -1,5 +1,7 @@
 /** Which headers may cross foreman; it must never let a hop-by-hop header or a client's credentials through. */
-import type { HeaderPairs } from './wire.ts'
+
+/** Names and values in the order they are on the wire, duplicates and case kept. */
+export type HeaderPairs = readonly (readonly [string, string])[]
 
 // RFC 9110 section 7.6.1, and Proxy-Connection, which browsers of old still send.
 const hopByHop: ReadonlySet<string> = new Set([

@@ -1,6 +1,6 @@
 /** Proves which headers cross foreman and which never do. */
 import { describe, expect, test } from 'bun:test'
-import { replyHeaders, requestHeaders } from '../../src/ollama/headers.ts'
+import { replyHeaders, requestHeaders } from '../../../src/domain/wire/headers.ts'
 
 const hopByHop: [string, string][] = [
   ['Connection', 'keep-alive'],
