@@ -1,6 +1,6 @@
 /** Carries what the outbox owes to its receivers, many at a time; it must never lose a delivery nor let a slow receiver hold up another. */
 import type { Clock, Random } from '../domain/clock.ts'
-import type { WebhookEvent } from '../domain/job/events.ts'
+import type { WebhookTry } from '../domain/job/events.ts'
 import { createNudge } from '../loop/nudge.ts'
 import type { Delivery, DeliveryOutcome } from './delivery.ts'
 import { createLanes } from './lanes.ts'
@@ -36,11 +36,11 @@ export interface Outbox<T extends Owed> {
 
 /** What the courier tells the outside. */
 export type CourierEvent =
-  | WebhookEvent
+  | WebhookTry
   | { readonly event: 'settle_retried'; readonly jobId: string; readonly error: unknown }
   | { readonly event: 'loop_failed'; readonly loop: string; readonly error: unknown }
 
-type DeliveryFields = Pick<WebhookEvent, 'jobId' | 'sequence' | 'host' | 'tries'>
+type DeliveryFields = Pick<WebhookTry, 'jobId' | 'sequence' | 'host' | 'tries'>
 
 export interface CourierDeps<T extends Owed> {
   readonly outbox: Outbox<T>

@@ -2,14 +2,14 @@
 import type { Clock } from '../domain/clock.ts'
 import { drainBody } from '../domain/wire/body.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
-import type { Reply, ReplyBody, TargetClient } from '../ollama/client.ts'
-import { createRouter, type Route, type RouterDeps } from './resolve.ts'
+import type { ReceiverClient, Reply, ReplyBody } from './client.ts'
+import { createResolver, type Resolved, type ResolverDeps } from './resolve.ts'
 import { signatureHeaders } from './signature.ts'
 
 /** What a delivery needs. */
-export interface DeliveryDeps extends RouterDeps {
+export interface DeliveryDeps extends ResolverDeps {
   /** A client of this origin that dials this address and resolves nothing. */
-  readonly open: (to: { readonly origin: string; readonly address: string }) => Pick<TargetClient, 'send' | 'close'>
+  readonly open: (to: { readonly origin: string; readonly address: string }) => ReceiverClient
   readonly clock: Clock
   readonly secrets: readonly string[]
   readonly version: string
@@ -56,7 +56,7 @@ const COURTESY_MS = 1_000
 /** The webhooks' way out. */
 export const createDelivery = (deps: DeliveryDeps): Delivery => {
   const { open, clock, secrets, version, tryTimeoutMs = TRY_TIMEOUT_MS } = deps
-  const findRoute = createRouter(deps)
+  const resolve = createResolver(deps)
 
   const requestOf = (url: URL, { id, body }: WebhookPost) => {
     const timestampS = Math.floor(clock.now() / 1_000)
@@ -86,7 +86,7 @@ export const createDelivery = (deps: DeliveryDeps): Delivery => {
 
   /** Only a connection that never came up is tried at the name's next address: anything else may have been received. */
   const postAlong = async (
-    { url, addresses }: Route & { kind: 'route' },
+    { url, addresses }: Resolved & { kind: 'resolved' },
     post: WebhookPost,
     signal: AbortSignal,
   ): Promise<Reply> => {
@@ -106,10 +106,10 @@ export const createDelivery = (deps: DeliveryDeps): Delivery => {
       const bounds = createBounds(clock, tryTimeoutMs, post.signal)
       try {
         // A lookup cannot be called back, so it is left behind when the time is up.
-        const route = await Promise.race([findRoute(post.url), bounds.over])
-        if (route.kind === 'unresolved') return retry(route.reason)
-        if (route.kind !== 'route') return route
-        const reply = await postAlong(route, post, bounds.signal)
+        const resolved = await Promise.race([resolve(post.url), bounds.over])
+        if (resolved.kind === 'unresolved') return retry(resolved.reason)
+        if (resolved.kind !== 'resolved') return resolved
+        const reply = await postAlong(resolved, post, bounds.signal)
         return reply.kind === 'aborted' ? await bounds.over : judge(reply)
       } finally {
         bounds.release()

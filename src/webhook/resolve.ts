@@ -2,7 +2,7 @@
 import { addressProblem, checkUrl, type OffLimit, portOf, type WebhookPolicy } from './address.ts'
 import { dialledIp, formatIp, type Ip, parseIp } from './ip.ts'
 
-export interface RouterDeps {
+export interface ResolverDeps {
   /** The addresses of a name, best first. It may reject with what the system said. */
   readonly resolve: (hostname: string) => Promise<readonly string[]>
   readonly policy: WebhookPolicy
@@ -11,22 +11,23 @@ export interface RouterDeps {
 }
 
 /** Where a try may go, in the resolver's order. */
-export type Route =
-  | { readonly kind: 'route'; readonly url: URL; readonly addresses: readonly string[] }
+export type Resolved =
+  | { readonly kind: 'resolved'; readonly url: URL; readonly addresses: readonly string[] }
   | { readonly kind: 'unresolved'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string }
 
-export type FindRoute = (url: string) => Promise<Route>
+export type Resolve = (url: string) => Promise<Resolved>
 
 const ADDRESSES_MAX = 4
 
-/** A router of one policy. */
-export const createRouter = ({ resolve, policy, offLimits }: RouterDeps): FindRoute => {
-  const judge = (url: URL, found: readonly Ip[], limits: readonly OffLimit[]): Route => {
+/** A resolver of one policy. */
+export const createResolver = ({ resolve, policy, offLimits }: ResolverDeps): Resolve => {
+  const judge = (url: URL, found: readonly Ip[], limits: readonly OffLimit[]): Resolved => {
     const problems = found.map((ip) => addressProblem(policy, ip, portOf(url), limits))
     // Printed from the bits that were judged, so that whoever dials cannot read the text in another way.
     const addresses = found.filter((_, i) => problems[i] === null).map((ip) => formatIp(dialledIp(ip)))
-    if (addresses.length > 0) return { kind: 'route', url, addresses: [...new Set(addresses)].slice(0, ADDRESSES_MAX) }
+    if (addresses.length > 0)
+      return { kind: 'resolved', url, addresses: [...new Set(addresses)].slice(0, ADDRESSES_MAX) }
     const [problem] = problems
     if (typeof problem === 'string') return { kind: 'refused', reason: problem }
     return { kind: 'unresolved', reason: `${url.hostname} has no address` }

@@ -22,13 +22,13 @@ type WebhookFields = {
 }
 
 /** What became of one try of a webhook. */
-export type WebhookEvent =
+export type WebhookTry =
   | ({ readonly event: 'webhook_accepted'; readonly status: number; readonly elapsedMs: number } & WebhookFields)
   | ({ readonly event: 'webhook_retried'; readonly reason: string; readonly retryInMs: number } & WebhookFields)
   | ({ readonly event: 'webhook_given_up'; readonly reason: string } & WebhookFields)
 
 export type EngineEvent =
-  | WebhookEvent
+  | WebhookTry
   | ({ readonly event: 'job_submitted' } & Omit<JobFields, 'attempt'> & { readonly endpoint: string })
   | ({ readonly event: 'job_loading' } & JobFields)
   | ({ readonly event: 'job_working' } & JobFields & { readonly queueMs: number })
