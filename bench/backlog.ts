@@ -34,10 +34,11 @@ const fill = async (queue: Queue, from: number, to: number): Promise<void> => {
 /** Claims for the loaded model and puts each job back, so that the backlog stays as long as it is. */
 const claimMs = async (queue: Queue): Promise<number> => {
   const measured: number[] = []
-  const preferredKey = jobAt(KEYS - 1).residencyKey
+  const residentKeys = [jobAt(KEYS - 1).residencyKey]
+  const query = { now: 1, slot: 0, activeKey: null, residentKeys, loadedKeys: [], agedBefore: null }
   for (let i = 0; i < CLAIMS; i++) {
     const startedAt = performance.now()
-    const claimed = await queue.claim({ now: 1, loadedKey: null, preferredKey, agedBefore: null })
+    const claimed = await queue.claim(query)
     measured.push(performance.now() - startedAt)
     if (claimed.kind !== 'job') throw new Error('the backlog is empty')
     await queue.settle(claimed.job, { to: 'queued', notBefore: null, attemptReturned: true, deferred: false }, 1)

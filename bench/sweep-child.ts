@@ -81,7 +81,8 @@ const runJob = async (queue: Queue, i: number) => {
   const request = new Uint8Array(2_000)
   const rest = { endpoint: '/api/chat', model: 'bench', residencyKey: KEY, maxAttempts: 3, webhookUrl: null }
   await queue.submit({ id: `01LOAD${i}`, kind: 'async', request, ...rest }, Date.now())
-  const query = { now: Date.now(), loadedKey: KEY, preferredKey: KEY, agedBefore: null }
+  const keys = { residentKeys: [KEY], loadedKeys: [KEY] }
+  const query = { now: Date.now(), slot: 0, activeKey: null, ...keys, agedBefore: null }
   const claimed = await queue.claim(query)
   if (claimed.kind !== 'job') throw new Error('the job of the load is not there')
   const usage = { promptTokens: 1, completionTokens: 1, totalDurationMs: 1 }

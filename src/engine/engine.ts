@@ -31,7 +31,7 @@ export interface EngineConfig {
 
 /** The queue with what only the engine's start and the async jobs need. */
 export interface StoredQueue extends EngineQueue {
-  recover(now: number): { requeued: number; abandoned: number; exhausted: number }
+  recover(now: number, slots: number): { requeued: number; abandoned: number; exhausted: number }
   requestBody(seq: number): Uint8Array | null
 }
 
@@ -163,7 +163,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     probe,
     lastTickAt: () => tickedAt,
     recover() {
-      const recovered = queue.recover(clock.now())
+      const recovered = queue.recover(clock.now(), 1)
       emit({ event: 'recovered', ...recovered })
     },
     start() {

@@ -35,13 +35,22 @@ export interface SendTarget {
 /** The part of the queue that the worker and the intake use. */
 export interface EngineQueue {
   submit(job: NewJob, now: number): Promise<Submitted>
+  /**
+   * Next in order is the oldest job that was created at or before `agedBefore`, else the oldest whose key is resident, else the oldest. Beside
+   * running jobs only one with their key may be claimed, and only if it is next: else it is `held`, until the slots are empty.
+   */
   claim(query: {
     now: number
-    loadedKey: string | null
-    preferredKey: string | null
+    slot: number
+    activeKey: string | null
+    residentKeys: readonly string[]
+    /** A job with one of these is `working` at once. */
+    loadedKeys: readonly string[]
     agedBefore: number | null
   }): Promise<
-    { readonly kind: 'job'; readonly job: ActiveJob } | { readonly kind: 'idle'; readonly nextDueAt: number | null }
+    | { readonly kind: 'job'; readonly job: ActiveJob }
+    | { readonly kind: 'held' }
+    | { readonly kind: 'idle'; readonly nextDueAt: number | null }
   >
   advance(job: ActiveJob, now: number): Promise<boolean>
   settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly CallerArtifact[]): Promise<boolean>

@@ -164,7 +164,9 @@ export const createWorker = (given: WorkerDeps): Worker => {
     const now = clock.now()
     const agedBefore = deps.maxWaitMs > 0 ? now - deps.maxWaitMs : null
     const { residentKey } = state
-    return queue.claim({ now, loadedKey: residentKey, preferredKey: loader.loadingKey ?? residentKey, agedBefore })
+    const loadedKeys = residentKey === null ? [] : [residentKey]
+    const residentKeys = loader.loadingKey === null ? loadedKeys : [loader.loadingKey]
+    return queue.claim({ now, slot: 0, activeKey: null, residentKeys, loadedKeys, agedBefore })
   }
 
   /** One turn. The settle of the last job and the next claim are issued together, so that they share a transaction. */
@@ -181,9 +183,10 @@ export const createWorker = (given: WorkerDeps): Worker => {
     })
     await settled
     // All who waited for the load in progress may have left at once: then it is for nobody.
-    if (claimed.kind === 'idle' || claimed.job.residencyKey !== loader.loadingKey) loader.abort()
+    if (claimed.kind !== 'job' || claimed.job.residencyKey !== loader.loadingKey) loader.abort()
     if (claimed.kind === 'job') return runOne(claimed.job)
-    const waitMs = claimed.nextDueAt === null ? null : Math.max(0, claimed.nextDueAt - clock.now())
+    const waitMs =
+      claimed.kind === 'held' || claimed.nextDueAt === null ? null : Math.max(0, claimed.nextDueAt - clock.now())
     await nudge.wait(waitMs)
     return nothing
   }

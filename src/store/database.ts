@@ -3,9 +3,10 @@ import { Database } from 'bun:sqlite'
 import migration0001 from './migrations/0001.sql' with { type: 'text' }
 import migration0002 from './migrations/0002.sql' with { type: 'text' }
 import migration0003 from './migrations/0003.sql' with { type: 'text' }
+import migration0004 from './migrations/0004.sql' with { type: 'text' }
 
 /** Numbered from 1; a released one is never edited. */
-export const migrations: readonly string[] = [migration0001, migration0002, migration0003]
+export const migrations: readonly string[] = [migration0001, migration0002, migration0003, migration0004]
 
 export type Opened =
   | { readonly kind: 'opened'; readonly db: Database }
@@ -28,14 +29,26 @@ const isTooOld = (version: string): boolean => {
   return false
 }
 
+/** A rebuilt table may have left rows behind that point at nothing: whoever reads them later would guess. */
+const checkReferences = (db: Database): void => {
+  const [first, ...others] = db.query<{ table: string; parent: string }, []>('PRAGMA foreign_key_check').all()
+  if (first === undefined) return
+  const count = others.length === 0 ? 'a row' : `${others.length + 1} rows`
+  throw new Error(`its migration would leave ${count} without parent, the first in ${first.table} for ${first.parent}`)
+}
+
+/**
+ * All steps in one transaction, so that a file is of one schema or the other. Foreign keys are off meanwhile: dropping a table that is
+ * rebuilt would delete its children (measured), and the pragma does nothing inside a transaction.
+ */
 const migrate = (db: Database, from: number): void => {
-  for (const [i, sql] of migrations.entries()) {
-    if (i < from) continue
-    db.transaction(() => {
-      db.run(sql)
-      db.run(`PRAGMA user_version = ${i + 1}`)
-    }).immediate()
-  }
+  if (from === migrations.length) return
+  db.run('PRAGMA foreign_keys = OFF')
+  db.transaction(() => {
+    for (const sql of migrations.slice(from)) db.run(sql)
+    checkReferences(db)
+    db.run(`PRAGMA user_version = ${migrations.length}`)
+  }).immediate()
 }
 
 const prepare = (db: Database, path: string): Opened => {
@@ -56,7 +69,6 @@ const prepare = (db: Database, path: string): Opened => {
   }
   db.run('PRAGMA journal_mode = WAL')
   db.run('PRAGMA synchronous = FULL')
-  db.run('PRAGMA foreign_keys = ON')
   db.run('PRAGMA busy_timeout = 100')
   db.run('PRAGMA cache_size = -16384')
   // 8000 pages, 16 MB: a checkpoint costs milliseconds, so it happens rarely in a burst; the janitor does it when idle.
@@ -67,6 +79,7 @@ const prepare = (db: Database, path: string): Opened => {
       message: `${path} does not take WAL with synchronous=FULL: is it on a network file system?`,
     }
   migrate(db, schema)
+  db.run('PRAGMA foreign_keys = ON')
   return { kind: 'opened', db }
 }
 

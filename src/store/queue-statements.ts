@@ -1,5 +1,5 @@
 /** The queue's SQL, one statement an action; it decides nothing. */
-import type { Database } from 'bun:sqlite'
+import type { Database, Statement } from 'bun:sqlite'
 import type { JobKind } from '../domain/job/job.ts'
 
 /** What a claim returns. */
@@ -11,6 +11,7 @@ export interface JobRow {
   model: string
   residency_key: string
   state: 'loading' | 'working'
+  slot: number
   attempt: number
   max_attempts: number
   deferrals: number
@@ -23,6 +24,54 @@ const READY = `state = 'queued' AND not_before IS NULL`
 // The plus in `+?1` keeps a statement prepared: a bare parameter that a partial index is matched against makes SQLite
 // plan it anew at every call (a claim: 82 instead of 13 us).
 const OLDEST = `FROM jobs INDEXED BY jobs_ready WHERE ${READY} ORDER BY seq LIMIT 1`
+
+/** The oldest of the ready jobs with these keys: one look into the index for each. */
+const oldestOf = (keys: readonly string[]): string => {
+  const looks = keys.map(
+    (key) => `(SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +${key}
+      ORDER BY seq LIMIT 1)`,
+  )
+  if (looks.length === 1) return `${looks[0]}`
+  // The scalar min() of a NULL is NULL.
+  return `nullif(min(${looks.map((look) => `coalesce(${look}, ${NONE})`).join(', ')}), ${NONE})`
+}
+
+const NONE = Number.MAX_SAFE_INTEGER
+
+const claimSql = (residentKeys: number) => `UPDATE jobs SET
+    state = 'loading', slot = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
+  WHERE seq = coalesce(
+      (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
+      ${oldestOf(Array.from({ length: residentKeys }, (_, i) => `?${i + 5}`))},
+      (SELECT seq ${OLDEST}))
+    AND (?4 IS NULL OR residency_key = +?4)
+  RETURNING seq, id, kind, endpoint, model, residency_key, state, slot, attempt, max_attempts, deferrals,
+    webhook_url IS NOT NULL AS has_webhook, created_at`
+
+// A target holds a handful of models at once.
+const RESIDENT_KEYS_MAX = 32
+
+/**
+ * Puts the job that is next into `slot`; null when none is ready, or when it has another key than `activeKey`. One statement for 1, 2, 4 ...
+ * resident keys, so that few are ever prepared.
+ */
+const createClaim = (db: Database) => {
+  const prepared = new Map<number, Statement<JobRow, (string | number | null)[]>>()
+  const statementFor = (keys: number) => {
+    const known = prepared.get(keys)
+    if (known !== undefined) return known
+    const made = db.query<JobRow, (string | number | null)[]>(claimSql(keys))
+    prepared.set(keys, made)
+    return made
+  }
+  statementFor(1)
+  return (now: number, agedBefore: number, slot: number, activeKey: string | null, residentKeys: readonly string[]) => {
+    const keys = residentKeys.slice(0, RESIDENT_KEYS_MAX)
+    const places = 2 ** Math.ceil(Math.log2(Math.max(1, keys.length)))
+    while (keys.length < places) keys.push(keys[0] ?? '')
+    return statementFor(places).get(now, agedBefore, slot, activeKey, ...keys)
+  }
+}
 
 /** Every statement that changes the queue, prepared. */
 export const queueStatements = (db: Database) => ({
@@ -37,36 +86,29 @@ export const queueStatements = (db: Database) => ({
   // A backoff that is over makes its job ready again, at its old place.
   ripen: db.query(`UPDATE jobs INDEXED BY jobs_backing_off SET not_before = NULL
     WHERE state = 'queued' AND not_before IS NOT NULL AND not_before <= +?1`),
-  claim: db.query<JobRow, [number, number, string]>(`UPDATE jobs SET
-      state = 'loading', attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
-    WHERE seq = coalesce(
-      (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
-      (SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?3 ORDER BY seq LIMIT 1),
-      (SELECT seq ${OLDEST}))
-    RETURNING seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, deferrals,
-      webhook_url IS NOT NULL AS has_webhook, created_at`),
+  claim: createClaim(db),
   nextDue: db.query<{ at: number | null }, []>(`SELECT min(not_before) AS at FROM jobs INDEXED BY jobs_backing_off
     WHERE state = 'queued' AND not_before IS NOT NULL`),
   advance: db.query(`UPDATE jobs SET state = 'working', updated_at = ?3
     WHERE seq = ?1 AND attempt = ?2 AND state = 'loading'`),
-  requeue: db.query(`UPDATE jobs SET state = 'queued', attempt = attempt - ?4, deferrals = deferrals + ?5,
+  requeue: db.query(`UPDATE jobs SET state = 'queued', slot = NULL, attempt = attempt - ?4, deferrals = deferrals + ?5,
       not_before = ?6, updated_at = ?3
-    WHERE seq = ?1 AND attempt = ?2 AND state IN ('loading', 'working')`),
-  finish: db.query(`UPDATE jobs SET state = ?4, error_code = ?5, error_message = ?6, prompt_tokens = ?7,
+    WHERE seq = ?1 AND attempt = ?2 AND slot IS NOT NULL`),
+  finish: db.query(`UPDATE jobs SET state = ?4, slot = NULL, error_code = ?5, error_message = ?6, prompt_tokens = ?7,
       completion_tokens = ?8, total_duration_ms = ?9, completed_at = ?3, updated_at = ?3
-    WHERE seq = ?1 AND attempt = ?2 AND state IN ('loading', 'working')`),
+    WHERE seq = ?1 AND attempt = ?2 AND slot IS NOT NULL`),
   withdraw: db.query(`UPDATE jobs SET state = ?2, error_code = ?3, error_message = ?4, not_before = NULL,
       completed_at = ?5, updated_at = ?5
     WHERE id = ?1 AND state = 'queued'`),
   abandonSync: db.query(`UPDATE jobs SET state = 'failed', error_code = 'abandoned', error_message = ?2,
-      not_before = NULL, completed_at = ?1, updated_at = ?1
+      slot = NULL, not_before = NULL, completed_at = ?1, updated_at = ?1
     WHERE kind = 'sync' AND completed_at IS NULL`),
   exhaust: db.query(`UPDATE jobs SET state = 'failed', error_code = 'attempts_exhausted', error_message = ?2,
-      completed_at = ?1, updated_at = ?1
-    WHERE state IN ('loading', 'working') AND attempt >= max_attempts`),
-  requeueInterrupted: db.query(
-    `UPDATE jobs SET state = 'queued', updated_at = ?1 WHERE state IN ('loading', 'working')`,
-  ),
+      slot = NULL, completed_at = ?1, updated_at = ?1
+    WHERE slot IS NOT NULL AND attempt >= max_attempts`),
+  requeueInterrupted: db.query(`UPDATE jobs SET state = 'queued', slot = NULL, updated_at = ?1 WHERE slot IS NOT NULL`),
+  dropSlots: db.query('DELETE FROM slots WHERE slot >= ?1'),
+  addSlot: db.query('INSERT OR IGNORE INTO slots (slot) VALUES (?1)'),
   hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?1 LIMIT 1`),
   requestBody: db.query<{ body: Uint8Array }, [number]>('SELECT body FROM requests WHERE job_seq = ?1'),
   queued: db.query<{ n: number }, []>(`SELECT count(*) AS n FROM jobs WHERE state = 'queued'`),

@@ -115,7 +115,7 @@ const writeLog = async (path: string): Promise<Written[]> => {
     await queue.submit(job, i)
     written.push({ id, walBytes: statSync(`${path}-wal`).size })
     if (i % 2 === 0) continue
-    const claimed = await queue.claim({ ...plainClaim(i), loadedKey: 'm-a' })
+    const claimed = await queue.claim({ ...plainClaim(i), loadedKeys: ['m-a'] })
     if (claimed.kind !== 'job') throw new Error('nothing to claim')
     const artifact = { name: 'completion', contentType: 'application/json', body: new Uint8Array(500) }
     await queue.settle(claimed.job, { to: 'done', usage: noUsage }, i, [artifact])

@@ -122,6 +122,6 @@ test('after a stop and a start everything goes on where it was', async () => {
     ['queued', 0],
   ])
   store.restart()
-  expect(store.queue.recover(1)).toEqual({ requeued: 0, abandoned: 0, exhausted: 0 })
+  expect(store.queue.recover(1, 1)).toEqual({ requeued: 0, abandoned: 0, exhausted: 0 })
   expect(store.queue.counts().queued).toBe(2)
 })

@@ -7,6 +7,7 @@ export interface ModelJob {
   readonly maxAttempts: number
   readonly createdAt: number
   state: string
+  slot: number | null
   attempt: number
   deferrals: number
   notBefore: number | null
@@ -21,31 +22,51 @@ export interface ModelVerdict {
 
 const isActive = ({ state }: ModelJob) => state === 'loading' || state === 'working'
 
-/** A model of a queue that takes `maxQueue` waiting jobs. */
-export const createQueueModel = (maxQueue: number) => {
+export interface ModelClaim {
+  readonly now: number
+  readonly slot: number
+  readonly activeKey: string | null
+  readonly residentKeys: readonly string[]
+  readonly loadedKeys: readonly string[]
+  readonly agedBefore: number | null
+}
+
+/** A model of a queue that takes `maxQueue` waiting jobs and runs `slots` at once. */
+export const createQueueModel = (maxQueue: number, slots: number) => {
   const jobs: ModelJob[] = []
   const queued = () => jobs.filter(({ state }) => state === 'queued')
   const ready = () => queued().filter(({ notBefore }) => notBefore === null)
   const held = (id: string, attempt: number) => jobs.find((j) => j.id === id && j.attempt === attempt && isActive(j))
-  const enter = (job: ModelJob, state: string) => Object.assign(job, { state, notBefore: null })
+  const active = () => jobs.filter(isActive)
+  const enter = (job: ModelJob, state: string) => Object.assign(job, { state, notBefore: null, slot: null })
+  const nextOf = ({ now, residentKeys, agedBefore }: ModelClaim) => {
+    const due = queued().filter(({ notBefore }) => notBefore === null || notBefore <= now)
+    const [oldest] = due
+    if (oldest !== undefined && agedBefore !== null && oldest.createdAt <= agedBefore) return oldest
+    return due.find(({ key }) => residentKeys.includes(key)) ?? oldest
+  }
   return {
     jobs,
     queued,
     ready,
-    active: () => jobs.find(isActive),
+    active,
     submit(job: Pick<ModelJob, 'id' | 'kind' | 'key' | 'maxAttempts' | 'createdAt'>): boolean {
       if (queued().length >= maxQueue) return false
-      jobs.push({ ...job, state: 'queued', attempt: 0, deferrals: 0, notBefore: null })
+      jobs.push({ ...job, state: 'queued', slot: null, attempt: 0, deferrals: 0, notBefore: null })
       return true
     },
-    /** The job that is next, now on the worker; undefined when none is ready. */
-    claim(now: number, loaded: string | null, preferred: string | null, agedBefore: number | null) {
+    /** The job that is next, now in its slot; or why there is none. `refused`: the rules of the database forbid it, and nothing changes. */
+    claim(query: ModelClaim): ModelJob | 'idle' | 'held' | 'refused' {
+      const { now, slot, activeKey, loadedKeys } = query
+      const next = nextOf(query)
+      const isHeld = next !== undefined && activeKey !== null && next.key !== activeKey
+      const isFree = slot < slots && active().every((job) => job.slot !== slot && job.key === next?.key)
+      if (next !== undefined && !isHeld && !isFree) return 'refused'
       for (const job of queued()) if (job.notBefore !== null && job.notBefore <= now) job.notBefore = null
-      const [oldest, ...others] = ready()
-      const isAged = oldest !== undefined && agedBefore !== null && oldest.createdAt <= agedBefore
-      const next = isAged ? oldest : ([oldest, ...others].find((job) => job?.key === preferred) ?? oldest)
-      if (next !== undefined) Object.assign(next, { state: next.key === loaded ? 'working' : 'loading' }).attempt++
-      return next
+      if (next === undefined) return 'idle'
+      if (isHeld) return 'held'
+      const state = loadedKeys.includes(next.key) ? 'working' : 'loading'
+      return Object.assign(next, { state, slot, attempt: next.attempt + 1 })
     },
     advance(id: string, attempt: number): boolean {
       const job = held(id, attempt)
@@ -71,10 +92,9 @@ export const createQueueModel = (maxQueue: number) => {
     recover() {
       const unfinished = jobs.filter((job) => isActive(job) || job.state === 'queued')
       const abandoned = unfinished.filter(({ kind }) => kind === 'sync').map((job) => enter(job, 'failed')).length
-      const interrupted = jobs.filter(isActive)
-      const spent = interrupted.filter((job) => job.attempt >= job.maxAttempts)
+      const spent = active().filter((job) => job.attempt >= job.maxAttempts)
       const exhausted = spent.map((job) => enter(job, 'failed')).length
-      const requeued = jobs.filter(isActive).map((job) => enter(job, 'queued')).length
+      const requeued = active().map((job) => enter(job, 'queued')).length
       return { abandoned, exhausted, requeued }
     },
   }

@@ -14,6 +14,7 @@ const MAX_QUEUE = 10
 
 interface Model {
   readonly queue: QueueModel
+  readonly slots: number
   now: number
 }
 
@@ -26,29 +27,42 @@ interface Real {
 type Command = fc.AsyncCommand<Model, Real>
 
 let steps = 0
+// Jobs that ran at once.
+let most = 0
 
-/** Compares everything that is visible without reading all rows. */
-const glance = ({ queue }: Model, { store }: Real) => {
+/** Compares everything that is visible without reading all rows, and asks the database itself for the two rules of the slots. */
+const glance = ({ queue, slots }: Model, { store }: Real) => {
   expect(store.queue.counts()).toEqual({
     queued: queue.queued().length,
     oldestCreatedAt: queue.ready()[0]?.createdAt ?? null,
   })
+  const running = store.db
+    .query<{ jobs: number; keys: number }, []>(
+      `SELECT count(*) AS jobs, count(DISTINCT residency_key) AS keys FROM jobs WHERE state IN ('loading', 'working')`,
+    )
+    .get()
+  expect(running?.jobs).toBe(queue.active().length)
+  expect(running?.jobs).toBeLessThanOrEqual(slots)
+  expect(running?.keys).toBeLessThanOrEqual(1)
+  most = Math.max(most, running?.jobs ?? 0)
 }
 
 const compare = (model: Model, real: Real) => {
   glance(model, real)
-  const rows = real.store.rows().map(({ id, state, attempt, deferrals, not_before, completed_at }) => ({
+  const rows = real.store.rows().map(({ id, state, slot, attempt, deferrals, not_before, completed_at }) => ({
     id,
     state: String(state),
+    slot,
     attempt,
     deferrals,
     notBefore: not_before,
     isFinal: completed_at !== null,
   }))
   expect(rows).toEqual(
-    model.queue.jobs.map(({ id, state, attempt, deferrals, notBefore }) => ({
+    model.queue.jobs.map(({ id, state, slot, attempt, deferrals, notBefore }) => ({
       id,
       state,
+      slot,
       attempt,
       deferrals,
       notBefore,
@@ -75,22 +89,33 @@ const submit = (kind: 'sync' | 'async', key: string, maxAttempts: number) =>
     expect(submitted.kind).toBe(isTaken ? 'accepted' : 'full')
   })
 
-const claim = (loaded: string | null, preferred: string | null, agedMs: number | null) =>
-  command(`claim loaded=${loaded} preferred=${preferred} aged=${agedMs}`, async ({ queue, now }, real) => {
+interface Wish {
+  readonly slot: number
+  /** Asks without a look at what runs, as a broken dispatcher would. */
+  readonly isBlind: boolean
+  readonly residentKeys: readonly string[]
+  readonly loadedKeys: readonly string[]
+  readonly agedMs: number | null
+}
+
+const claim = (wish: Wish) =>
+  command(`claim ${JSON.stringify(wish)}`, async ({ queue, now }, real) => {
+    const { slot, isBlind, residentKeys, loadedKeys, agedMs } = wish
     const agedBefore = agedMs === null ? null : now - agedMs
-    const claiming = real.store.queue.claim({ now, loadedKey: loaded, preferredKey: preferred, agedBefore })
-    if (queue.active() !== undefined && queue.ready().length > 0) return expect(claiming).rejects.toThrow('UNIQUE')
-    // Nothing is ready: the claim may still have ripened a backoff, and only then may it meet the job on the worker.
-    if (queue.active() !== undefined) return void (await claiming.catch(() => undefined))
+    const activeKey = isBlind ? null : (queue.active()[0]?.key ?? null)
+    const query = { now, slot, activeKey, residentKeys, loadedKeys, agedBefore }
+    const claiming = real.store.queue.claim(query)
+    const next = queue.claim(query)
+    if (next === 'refused') return expect(claiming).rejects.toThrow(/UNIQUE|FOREIGN KEY|one residency key/)
     const claimed = await claiming
-    const next = queue.claim(now, loaded, preferred, agedBefore)
     if (claimed.kind === 'job') real.handles.push(claimed.job)
-    if (next === undefined) {
+    if (next === 'held') return expect(claimed).toEqual({ kind: 'held' })
+    if (next === 'idle') {
       const due = queue.queued().flatMap(({ notBefore }) => notBefore ?? [])
       return expect(claimed).toEqual({ kind: 'idle', nextDueAt: due.length === 0 ? null : Math.min(...due) })
     }
     const { id, state, attempt, deferrals } = next
-    expect(claimed).toMatchObject({ kind: 'job', job: { id, state, attempt, deferrals } })
+    expect(claimed).toMatchObject({ kind: 'job', job: { id, state, slot, attempt, deferrals } })
   })
 
 /** Mostly the newest handle, sometimes any of the stale ones. */
@@ -125,7 +150,7 @@ const withdraw = (index: number, isCancel: boolean) =>
 const crash = (reopenFile: boolean) =>
   command(`crash${reopenFile ? ' and reopen' : ''}`, async (model, real) => {
     real.store.restart(reopenFile)
-    expect(real.store.queue.recover(model.now)).toEqual(model.queue.recover())
+    expect(real.store.queue.recover(model.now, model.slots)).toEqual(model.queue.recover())
     compare(model, real)
   })
 
@@ -135,7 +160,16 @@ const jump = (ms: number) =>
   })
 
 const key = fc.constantFrom('a', 'b', 'b num_ctx=2048')
-const keyOrNone = fc.option(key, { nil: null })
+const keys = fc.uniqueArray(key, { maxLength: 3 })
+const wish = (agedMs: fc.Arbitrary<number | null>): fc.Arbitrary<Wish> =>
+  fc.record({
+    // Slot 4 is one too many, and so are 1 to 3 of a queue with fewer.
+    slot: fc.oneof({ weight: 9, arbitrary: fc.nat(3) }, { weight: 1, arbitrary: fc.constant(4) }),
+    isBlind: fc.nat(9).map((n) => n === 0),
+    residentKeys: keys,
+    loadedKeys: keys,
+    agedMs,
+  })
 const back = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(5) })
 
 const verdict: fc.Arbitrary<{ make: (now: number) => Verdict; name: string }> = fc.oneof(
@@ -160,8 +194,9 @@ const commands = fc.commands(
   [
     fc.tuple(fc.constantFrom('sync', 'async'), key, fc.integer({ min: 1, max: 3 })).map((of) => submit(...of)),
     fc.tuple(fc.constant('async' as const), key, fc.constant(3)).map((of) => submit(...of)),
-    fc.tuple(keyOrNone, keyOrNone, fc.option(fc.nat(60_000), { nil: null })).map((of) => claim(...of)),
-    fc.tuple(keyOrNone, keyOrNone, fc.constant(null)).map((of) => claim(...of)),
+    wish(fc.option(fc.nat(60_000), { nil: null })).map(claim),
+    wish(fc.constant(null)).map(claim),
+    wish(fc.constant(null)).map((one) => claim({ ...one, slot: 0 })),
     back.map(advance),
     fc.tuple(back, verdict).map(([which, { make, name }]) => settle(which, make, name)),
     fc.tuple(fc.nat(30), fc.boolean()).map((of) => withdraw(...of)),
@@ -175,17 +210,21 @@ const commands = fc.commands(
 const store = createTestStore({ fast: true, maxQueue: MAX_QUEUE })
 afterAll(store.close)
 
-test(`${SEQUENCES} random sequences of up to ${STEPS} steps never leave the model`, async () => {
+test(`${SEQUENCES} random sequences of up to ${STEPS} steps with 1, 2 or 4 slots never leave the model`, async () => {
   const seed = seedOf('Q2')
   const began = performance.now()
-  const property = fc.asyncProperty(commands, async (list) => {
+  const property = fc.asyncProperty(fc.constantFrom(1, 2, 4), commands, async (slots, list) => {
     store.clear()
-    const model: Model = { queue: createQueueModel(MAX_QUEUE), now: 1_000_000 }
+    store.queue.recover(0, slots)
+    const model: Model = { queue: createQueueModel(MAX_QUEUE, slots), slots, now: 1_000_000 }
     const real: Real = { store, handles: [] }
     await fc.asyncModelRun(() => ({ model, real }), list)
     compare(model, real)
   })
   await fc.assert(property, { seed, numRuns: SEQUENCES })
   const seconds = ((performance.now() - began) / 1_000).toFixed(0)
-  figure('Q2', `${SEQUENCES} sequences, ${steps} steps: 0 divergences in ${seconds} s`)
+  figure(
+    'Q2',
+    `${SEQUENCES} sequences, ${steps} steps with 1, 2 and 4 slots, up to ${most} at once: 0 divergences in ${seconds} s`,
+  )
 }, 300_000)

@@ -2,7 +2,7 @@
 import type { Database } from 'bun:sqlite'
 import { afterAll, beforeEach, expect, test } from 'bun:test'
 import { createLedger } from '../../src/store/ledger.ts'
-import { createTestStore, newJob, opened } from '../support/store.ts'
+import { createTestStore, newJob, opened, plainClaim } from '../support/store.ts'
 import { createVirtualClock, settled } from '../support/virtual-clock.ts'
 
 const store = createTestStore()
@@ -78,10 +78,7 @@ test('an async submit and its settle pay for an fsync, a sync call never does', 
   const usage = { promptTokens: null, completionTokens: null, totalDurationMs: null }
   for (const kind of ['async', 'sync'] as const) {
     await Promise.all([store.queue.submit(newJob(kind, { kind }), 1), look()])
-    const [claimed] = await Promise.all([
-      store.queue.claim({ now: 2, loadedKey: 'm-a', preferredKey: null, agedBefore: null }),
-      look(),
-    ])
+    const [claimed] = await Promise.all([store.queue.claim({ ...plainClaim(2), loadedKeys: ['m-a'] }), look()])
     if (claimed.kind !== 'job') throw new Error('nothing was claimed')
     await Promise.all([store.queue.settle(claimed.job, { to: 'done', usage }, 3), look()])
   }

@@ -34,7 +34,7 @@ test('after every step of 2,000 random ones the line says what counting says', a
       await queue.submit(newJob(id, { residencyKey: `k${dice.between(0, 3)}` }), now)
     } else if (what < 8) {
       const claimed = await queue.claim(plainClaim(now))
-      if (claimed.kind === 'idle') return
+      if (claimed.kind !== 'job') return
       const notBefore = dice.pick([null, now + 100])
       if (dice.chance(0.4)) await queue.settle(claimed.job, { to: 'cancelled' }, now)
       else await queue.settle(claimed.job, { to: 'queued', attemptReturned: true, deferred: true, notBefore }, now)

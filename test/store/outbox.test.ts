@@ -27,7 +27,7 @@ const createRig = () => {
 test('a transition is due when the one before is taken or given up, and at once when nothing is behind', async () => {
   const { outbox, due, shown } = createRig()
   await store.queue.submit(newJob('a', hook), 1)
-  const claimed = await store.queue.claim({ ...plainClaim(2), loadedKey: 'm-a' })
+  const claimed = await store.queue.claim({ ...plainClaim(2), loadedKeys: ['m-a'] })
   if (claimed.kind !== 'job') throw new Error('nothing to claim')
   expect(claimed.job.hasWebhook).toBe(true)
   expect(shown()).toEqual(['a 1 queued 0'])
@@ -94,7 +94,7 @@ test('a database of schema 2 keeps what it owes: told, half told and not told', 
     { id: 'half', origin: 'http://r:9', sequence: 2, tries: 3, due_at: 77 },
     { id: 'new', origin: 'http://r:9', sequence: 1, tries: 0, due_at: 1 },
   ])
-  db.run(`UPDATE jobs SET state = 'loading', updated_at = 9 WHERE id = 'new'`)
+  db.run(`UPDATE jobs SET state = 'loading', slot = 0, updated_at = 9 WHERE id = 'new'`)
   expect(db.query('SELECT count(*) AS n FROM transitions').get()).toEqual({ n: 8 })
   db.close()
   rmSync(folder, { recursive: true })

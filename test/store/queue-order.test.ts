@@ -2,6 +2,7 @@
 import { afterAll, beforeEach, expect, spyOn, test } from 'bun:test'
 import type { Verdict } from '../../src/domain/job/outcome.ts'
 import { createQueue } from '../../src/store/queue.ts'
+import type { ClaimQuery } from '../../src/store/queue-writes.ts'
 import { figure } from '../support/figures.ts'
 import { createTestStore, newJob, opened, plainClaim } from '../support/store.ts'
 
@@ -18,17 +19,14 @@ const backOff = (notBefore: number | null): Verdict => ({
   notBefore,
 })
 
-interface Preferences {
-  preferredKey?: string | null
-  agedBefore?: number | null
-}
+type Preferences = Partial<Pick<ClaimQuery, 'residentKeys' | 'agedBefore'>>
 
 /** Claims one job after the other until none is ready, and takes each out again. */
-const order = async (now: number, { preferredKey = null, agedBefore = null }: Preferences = {}) => {
+const order = async (now: number, preferences: Preferences = {}) => {
   const ids: string[] = []
   for (;;) {
-    const claimed = await store.queue.claim({ now, loadedKey: null, preferredKey, agedBefore })
-    if (claimed.kind === 'idle') return ids
+    const claimed = await store.queue.claim({ ...plainClaim(now), ...preferences })
+    if (claimed.kind !== 'job') return ids
     ids.push(claimed.job.id)
     await store.queue.settle(claimed.job, { to: 'cancelled' }, now)
   }
@@ -53,16 +51,16 @@ test('jobs for the preferred key go before older ones, first in first out among 
     ['5', 'c'],
   ] as const)
     await submit(id, key)
-  expect(await order(1, { preferredKey: 'a' })).toEqual(['2', '4', '1', '3', '5'])
+  expect(await order(1, { residentKeys: ['a'] })).toEqual(['2', '4', '1', '3', '5'])
 })
 
 test('an aged job goes before the preferred key', async () => {
   await submit('old', 'b', 100)
   await submit('young', 'a', 200)
-  expect(await order(1_000, { preferredKey: 'a', agedBefore: 99 })).toEqual(['young', 'old'])
+  expect(await order(1_000, { residentKeys: ['a'], agedBefore: 99 })).toEqual(['young', 'old'])
   await submit('old2', 'b', 100)
   await submit('young2', 'a', 200)
-  expect(await order(1_000, { preferredKey: 'a', agedBefore: 100 })).toEqual(['old2', 'young2'])
+  expect(await order(1_000, { residentKeys: ['a'], agedBefore: 100 })).toEqual(['old2', 'young2'])
 })
 
 test('a job that backs off blocks nobody and comes back to its old place', async () => {
@@ -92,15 +90,57 @@ test('an idle claim says when the first backoff ends', async () => {
 
 test('a job whose key is loaded is working at once, any other is loading first', async () => {
   await submit('1', 'a')
-  const loading = await store.queue.claim({ now: 1, loadedKey: 'b', preferredKey: 'b', agedBefore: null })
+  const loading = await store.queue.claim({ ...plainClaim(1), residentKeys: ['b'], loadedKeys: ['b'] })
   expect(loading).toMatchObject({ job: { id: '1', state: 'loading', attempt: 1 } })
   if (loading.kind === 'job') await store.queue.settle(loading.job, backOff(null), 2)
-  const working = await store.queue.claim({ now: 3, loadedKey: 'a', preferredKey: 'a', agedBefore: null })
+  const working = await store.queue.claim({ ...plainClaim(3), residentKeys: ['a'], loadedKeys: ['b', 'a'] })
   expect(working).toMatchObject({ job: { id: '1', state: 'working', attempt: 2 } })
   expect(store.row('1')).toMatchObject({ state: 'working', attempt: 2, started_at: 1 })
 })
 
-test('nothing is claimed beside a job that is on the worker', async () => {
+test('of several resident keys the oldest job of any goes first', async () => {
+  for (const [id, key] of [
+    ['1', 'a'],
+    ['2', 'c'],
+    ['3', 'b'],
+    ['4', 'd'],
+    ['5', 'b'],
+  ] as const)
+    await submit(id, key)
+  expect(await order(1, { residentKeys: ['b', 'c'] })).toEqual(['2', '3', '5', '1', '4'])
+  for (const key of ['a', 'b', 'c', 'd']) await submit(`again-${key}`, key)
+  expect(await order(1, { residentKeys: ['d', 'x', 'b'] })).toEqual(['again-b', 'again-d', 'again-a', 'again-c'])
+  await submit('last', 'z')
+  const many = Array.from({ length: 50 }, (_, i) => `k${i}`)
+  expect(await order(1, { residentKeys: many })).toEqual(['last'])
+})
+
+test('beside running jobs only their key is claimed, and only when it is next', async () => {
+  store.queue.recover(0, 3)
+  for (const [id, key] of [
+    ['1', 'a'],
+    ['2', 'a'],
+    ['3', 'b'],
+    ['4', 'a'],
+  ] as const)
+    await submit(id, key)
+  const join = (slot: number, more: Preferences = {}) =>
+    store.queue.claim({ ...plainClaim(1), slot, activeKey: 'a', ...more })
+  expect(await store.queue.claim(plainClaim(1))).toMatchObject({ kind: 'job', job: { id: '1', slot: 0 } })
+  expect(await join(1)).toMatchObject({ kind: 'job', job: { id: '2', slot: 1 } })
+  expect(await join(2)).toEqual({ kind: 'held' })
+  expect(await join(2, { residentKeys: ['b'] })).toEqual({ kind: 'held' })
+  expect(await join(2, { residentKeys: ['a'], agedBefore: 0 })).toEqual({ kind: 'held' })
+  expect(store.row('4')).toMatchObject({ state: 'queued', attempt: 0 })
+  expect(await join(2, { residentKeys: ['a'] })).toMatchObject({ kind: 'job', job: { id: '4', slot: 2 } })
+  expect(store.queue.counts().queued).toBe(1)
+  await store.queue.withdraw('3', 'cancelled', 2)
+  expect(await join(2)).toEqual({ kind: 'idle', nextDueAt: null })
+  store.clear()
+  store.queue.recover(0, 1)
+})
+
+test('nothing is claimed into a slot that a job is in', async () => {
   await submit('1', 'a')
   await submit('2', 'a')
   await store.queue.claim(plainClaim(1))
@@ -110,15 +150,16 @@ test('nothing is claimed beside a job that is on the worker', async () => {
 })
 
 /** The statements that a claim runs, as the queue prepares them, and the plan of each. */
-const claimPlans = (): string[] => {
+const claimPlans = async (): Promise<string[]> => {
   const spy = spyOn(store.db, 'query')
-  createQueue({ db: store.db, ledger: store.ledger, maxQueue: 1 })
+  const queue = createQueue({ db: store.db, ledger: store.ledger, maxQueue: 1 })
+  await queue.claim({ ...plainClaim(0), residentKeys: ['x', 'y', 'z'] })
   const texts = spy.mock.calls.map(([sql]) => sql)
   spy.mockRestore()
   const claims = texts.filter(
     (sql) => /^UPDATE jobs SET\s+state = 'loading'/.test(sql) || /jobs_backing_off|hasReady|LIMIT 1$/.test(sql),
   )
-  expect(claims.length).toBe(5)
+  expect(claims.length).toBe(6)
   // On a connection of its own: an explained UPDATE counts as a statement in progress and would block the next commit.
   const reader = opened(store.path)
   const plans = claims.map((sql) =>
@@ -133,23 +174,23 @@ const claimPlans = (): string[] => {
 }
 
 test('a claim reads the partial indexes alone, also after ANALYZE on a full table', async () => {
-  const check = () => {
-    const plans = claimPlans().join('\n')
+  const check = async () => {
+    const plans = (await claimPlans()).join('\n')
     for (const step of plans.split('\n')) expect(step).toMatch(/USING .*(INDEX|PRIMARY KEY)|SCALAR SUBQUERY/)
     for (const index of ['jobs_ready', 'jobs_ready_by_key', 'jobs_backing_off']) expect(plans).toContain(index)
   }
-  check()
+  await check()
   store.db.run(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
     INSERT INTO jobs (id, kind, endpoint, model, residency_key, max_attempts, created_at, updated_at)
     SELECT 'j' || i, 'async', '/api/chat', 'm', 'k' || (i % 5), 3, i, i FROM n`)
   store.db.run(`UPDATE jobs SET state = 'cancelled', completed_at = 1 WHERE seq % 3 = 0`)
   store.db.run('ANALYZE')
-  check()
+  await check()
   store.db.run('DELETE FROM sqlite_stat1')
 })
 
 /** The median of 200 claims, microseconds, with this many jobs waiting. */
-const claimMicroseconds = async (waiting: number) => {
+const claimMicroseconds = async (waiting: number, residentKeys: readonly string[]) => {
   store.clear()
   store.db.run(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${waiting})
     INSERT INTO jobs (id, kind, endpoint, model, residency_key, max_attempts, created_at, updated_at)
@@ -158,17 +199,20 @@ const claimMicroseconds = async (waiting: number) => {
   const times: number[] = []
   for (let i = 0; i < 200; i++) {
     const began = performance.now()
-    const claimed = await store.queue.claim({ now: i, loadedKey: null, preferredKey: 'k4', agedBefore: 0 })
+    const claimed = await store.queue.claim({ ...plainClaim(i), residentKeys, agedBefore: 0 })
     times.push((performance.now() - began) * 1_000)
     if (claimed.kind === 'job') await store.queue.settle(claimed.job, { to: 'cancelled' }, i)
   }
   return times.sort((a, b) => a - b)[100] ?? 0
 }
 
-test('a claim costs with 100,000 waiting what it costs with 1,000', async () => {
-  const few = await claimMicroseconds(1_000)
-  const many = await claimMicroseconds(100_000)
-  figure('O3', `claim p50 with 1,000 waiting ${few.toFixed(0)} µs, with 100,000 waiting ${many.toFixed(0)} µs`)
+test.each([1, 4])('a claim with %d resident keys costs with 100,000 waiting what it costs with 1,000', async (keys) => {
+  // Two that wait and, of four, two that nobody waits for.
+  const resident = ['k4', 'nobody', 'k3', 'nothing'].slice(0, keys)
+  const few = await claimMicroseconds(1_000, resident)
+  const many = await claimMicroseconds(100_000, resident)
+  const figures = `with 1,000 waiting ${few.toFixed(0)} µs, with 100,000 waiting ${many.toFixed(0)} µs`
+  figure('O3', `claim p50, ${keys} resident: ${figures}`)
   // A scan of 100,000 rows takes 10 ms; the margin is for a busy machine.
   expect(many).toBeLessThan(few * 3 + 500)
 })

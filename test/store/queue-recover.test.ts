@@ -16,7 +16,7 @@ const claimOne = async () => {
 
 const crash = () => {
   store.restart(true)
-  return store.queue.recover(100)
+  return store.queue.recover(100, 1)
 }
 
 test.each(['loading', 'working'] as const)(

@@ -14,9 +14,13 @@ const insert = (id: string, more = '', values = '') =>
 
 const isFinal = (state: JobState) => transitions[state].length === 0
 
-const move = (id: string, to: JobState) =>
+const bit = (value: string | boolean) => (typeof value === 'boolean' ? Number(value) : value)
+
+const isActive = (state: JobState) => state === 'loading' || state === 'working'
+
+const move = (id: string, to: JobState, slot = 0) =>
   db.run(
-    `UPDATE jobs SET state = '${to}', completed_at = ${isFinal(to) ? 2 : 'NULL'},
+    `UPDATE jobs SET state = '${to}', slot = ${isActive(to) ? slot : 'NULL'}, completed_at = ${isFinal(to) ? 2 : 'NULL'},
        error_code = ${to === 'failed' ? "'refused'" : 'NULL'} WHERE id = '${id}'`,
   )
 
@@ -41,6 +45,12 @@ describe('the schema', () => {
     expect(inSql.sort()).toEqual(inCode.sort())
   })
 
+  test('holds the same states as the code, and what each of them means', () => {
+    const inSql = db.query('SELECT name, is_active, is_final, is_failure FROM job_states ORDER BY name').values()
+    const inCode = jobStates.map((state) => [state, isActive(state), isFinal(state), state === 'failed'].map(bit))
+    expect(inSql).toEqual(inCode.sort())
+  })
+
   test.each(pairs)('takes the edge $from to $to only if the table has it', ({ from, to }) => {
     insert('j')
     for (const state of pathTo[from]) move('j', state)
@@ -61,37 +71,91 @@ describe('the schema', () => {
     expect(born).toThrow('a job is born queued')
   })
 
-  test('refuses a second job on the worker, in any mix of loading and working', () => {
-    for (const [first, second] of [
-      ['loading', 'loading'],
-      ['working', 'loading'],
-    ] as const) {
+  test('refuses a second job in a slot, in any mix of loading and working', () => {
+    for (const first of ['loading', 'working'] as const) {
       store.clear()
       insert('a')
       insert('b')
       for (const state of pathTo[first]) move('a', state)
-      expect(() => move('b', second)).toThrow('UNIQUE constraint failed')
+      expect(() => move('b', 'loading')).toThrow('UNIQUE constraint failed')
       expect(store.row('b')?.state).toBe('queued')
     }
   })
 
+  test('refuses a slot beyond those that there are', () => {
+    insert('a')
+    expect(() => move('a', 'loading', 1)).toThrow('FOREIGN KEY constraint failed')
+    store.queue.recover(0, 2)
+    move('a', 'loading', 1)
+    expect(() => db.run('DELETE FROM slots WHERE slot = 1')).toThrow('FOREIGN KEY constraint failed')
+    store.queue.recover(0, 1)
+    expect(db.query('SELECT slot FROM slots').values()).toEqual([[0]])
+  })
+
+  test('refuses a second residency key beside the first, and a change of either', () => {
+    store.queue.recover(0, 2)
+    insert('a')
+    insert('b')
+    db.run(`UPDATE jobs SET residency_key = 'other' WHERE id = 'b'`)
+    move('a', 'loading', 0)
+    expect(() => move('b', 'loading', 1)).toThrow('one residency key over all slots')
+    expect(() => db.run(`UPDATE jobs SET residency_key = 'other' WHERE id = 'a'`)).toThrow('one residency key')
+    expect(() => db.run(`UPDATE jobs SET slot = 1 WHERE id = 'a'`)).toThrow('one residency key over all slots')
+    db.run(`UPDATE jobs SET residency_key = 'm' WHERE id = 'b'`)
+    move('b', 'loading', 1)
+    store.queue.recover(0, 1)
+  })
+
+  const misfit = 'slot, not_before, error_code and completed_at must fit the state of a job'
+
+  test('refuses an active job without a slot and any other with one', () => {
+    insert('a')
+    expect(() => db.run(`UPDATE jobs SET state = 'loading' WHERE id = 'a'`)).toThrow(misfit)
+    expect(() => db.run(`UPDATE jobs SET slot = 0 WHERE id = 'a'`)).toThrow(misfit)
+    expect(() => db.run(`UPDATE jobs SET state = 'cancelled', completed_at = 1, slot = 0 WHERE id = 'a'`)).toThrow(
+      misfit,
+    )
+    move('a', 'loading')
+    expect(() => db.run(`UPDATE jobs SET slot = NULL WHERE id = 'a'`)).toThrow(misfit)
+  })
+
   test('refuses a final job without its time and an unfinished one with it', () => {
     insert('a')
-    expect(() => db.run(`UPDATE jobs SET state = 'cancelled' WHERE id = 'a'`)).toThrow('CHECK constraint failed')
-    expect(() => db.run(`UPDATE jobs SET completed_at = 5 WHERE id = 'a'`)).toThrow('CHECK constraint failed')
+    expect(() => db.run(`UPDATE jobs SET state = 'cancelled' WHERE id = 'a'`)).toThrow(misfit)
+    expect(() => db.run(`UPDATE jobs SET completed_at = 5 WHERE id = 'a'`)).toThrow(misfit)
+    move('a', 'cancelled')
+    expect(() => db.run(`UPDATE jobs SET completed_at = NULL WHERE id = 'a'`)).toThrow(misfit)
   })
 
   test('refuses a failed job without a code and a code on any other', () => {
     insert('a')
     const fail = () => db.run(`UPDATE jobs SET state = 'failed', completed_at = 5 WHERE id = 'a'`)
-    expect(fail).toThrow('CHECK constraint failed')
-    expect(() => db.run(`UPDATE jobs SET error_code = 'refused' WHERE id = 'a'`)).toThrow('CHECK constraint failed')
+    expect(fail).toThrow(misfit)
+    expect(() => db.run(`UPDATE jobs SET error_code = 'refused' WHERE id = 'a'`)).toThrow(misfit)
   })
 
   test('refuses a backoff on a job that is not queued', () => {
     insert('a')
     move('a', 'loading')
-    expect(() => db.run(`UPDATE jobs SET not_before = 9 WHERE id = 'a'`)).toThrow('CHECK constraint failed')
+    expect(() => db.run(`UPDATE jobs SET not_before = 9 WHERE id = 'a'`)).toThrow(misfit)
+  })
+
+  test('takes a new state as one row and its edges', () => {
+    db.run('BEGIN')
+    db.run(`INSERT INTO job_states VALUES ('paused', 0, 0, 0)`)
+    db.run(`INSERT INTO job_transitions VALUES ('queued', 'paused'), ('paused', 'queued')`)
+    insert('a')
+    db.run(`UPDATE jobs SET state = 'paused' WHERE id = 'a'`)
+    expect(() => db.run(`UPDATE jobs SET state = 'cancelled', completed_at = 1 WHERE id = 'a'`)).toThrow('illegal')
+    db.run(`UPDATE jobs SET state = 'queued' WHERE id = 'a'`)
+    db.run('ROLLBACK')
+  })
+
+  test('names no state in a CHECK', () => {
+    const texts = db.query<{ sql: string }, []>(`SELECT sql FROM sqlite_schema WHERE type = 'table'`).all()
+    const checks = texts.flatMap(({ sql }) => sql.match(/CHECK \(.*\)/g) ?? [])
+    expect(checks.length).toBeGreaterThan(5)
+    for (const state of jobStates) expect(checks.join()).not.toContain(`'${state}'`)
   })
 
   test.each([

@@ -35,7 +35,7 @@ export const createFaultyQueue = (real: StoredQueue): FaultyQueue => {
       isEmpty: real.isEmpty,
       known: (idempotency) => real.known(idempotency),
       hasReady: (key) => real.hasReady(key),
-      recover: (now) => real.recover(now),
+      recover: (now, slots) => real.recover(now, slots),
       requestBody: (seq) => real.requestBody(seq),
     },
   }

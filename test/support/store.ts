@@ -8,6 +8,7 @@ import type { JobState, NewJob } from '../../src/domain/job/job.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createLedger, type Ledger } from '../../src/store/ledger.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
+import type { ClaimQuery } from '../../src/store/queue-writes.ts'
 import { createSweep, type Sweep } from '../../src/store/sweep.ts'
 
 /** The columns that tests compare. */
@@ -16,6 +17,7 @@ export interface JobRow {
   readonly id: string
   readonly kind: string
   readonly state: JobState
+  readonly slot: number | null
   readonly attempt: number
   readonly deferrals: number
   readonly not_before: number | null
@@ -119,5 +121,12 @@ export const newJob = (id: string, over: Partial<NewJob> = {}): NewJob => ({
   ...over,
 })
 
-/** A claim that knows of nothing loaded and no age bound. */
-export const plainClaim = (now: number) => ({ now, loadedKey: null, preferredKey: null, agedBefore: null })
+/** A claim for the first slot that knows of nothing loaded, nothing that runs and no age bound. */
+export const plainClaim = (now: number): ClaimQuery => ({
+  now,
+  slot: 0,
+  activeKey: null,
+  residentKeys: [],
+  loadedKeys: [],
+  agedBefore: null,
+})

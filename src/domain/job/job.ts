@@ -61,6 +61,8 @@ export interface ActiveJob {
   readonly model: string
   readonly residencyKey: string
   readonly state: 'loading' | 'working'
+  /** 0..P-1. */
+  readonly slot: number
   /** 1 on the first attempt. */
   readonly attempt: number
   readonly maxAttempts: number

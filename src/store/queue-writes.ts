@@ -1,0 +1,148 @@
+/** What each change of the queue does inside its transaction; it must touch nothing but the database, because it may run twice. */
+import type { Database } from 'bun:sqlite'
+import { type Failure, failure } from '../domain/job/failure.ts'
+import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
+import type { Verdict } from '../domain/job/outcome.ts'
+import { type JobRow, type QueueStatements, queueStatements } from './queue-statements.ts'
+
+/** A named result of a job, stored with the transition that owes it. */
+export interface Artifact {
+  readonly name: string
+  readonly contentType: string
+  readonly body: Uint8Array
+}
+
+export type Claimed =
+  | { readonly kind: 'job'; readonly job: ActiveJob }
+  /** The job that is next has another key than those that run: the slots drain first, so that nobody starves. */
+  | { readonly kind: 'held' }
+  /** Nothing is ready; `nextDueAt` (wall ms) is when the first backoff ends. */
+  | { readonly kind: 'idle'; readonly nextDueAt: number | null }
+
+export interface ClaimQuery {
+  readonly now: number
+  /** A free one of 0..P-1. */
+  readonly slot: number
+  /** The key of the jobs in the other slots: only it may join them; null = nothing runs. */
+  readonly activeKey: string | null
+  /** Jobs with these keys go first: what the target holds, or is loading. */
+  readonly residentKeys: readonly string[]
+  /** Jobs with these keys need no load and are `working` at once. */
+  readonly loadedKeys: readonly string[]
+  /** Jobs created at or before this wall time go before everything else; null = no age bound. */
+  readonly agedBefore: number | null
+}
+
+export interface Recovered {
+  readonly requeued: number
+  readonly abandoned: number
+  readonly exhausted: number
+}
+
+const activeJob = (row: JobRow): ActiveJob => ({
+  seq: row.seq,
+  id: row.id,
+  kind: row.kind,
+  endpoint: row.endpoint,
+  model: row.model,
+  residencyKey: row.residency_key,
+  state: row.state,
+  slot: row.slot,
+  attempt: row.attempt,
+  maxAttempts: row.max_attempts,
+  deferrals: row.deferrals,
+  hasWebhook: row.has_webhook === 1,
+  createdAt: row.created_at,
+})
+
+const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, now: number): boolean => {
+  const { seq, attempt } = job
+  switch (verdict.to) {
+    case 'queued': {
+      const returned = verdict.attemptReturned ? 1 : 0
+      return sql.requeue.run(seq, attempt, now, returned, verdict.deferred ? 1 : 0, verdict.notBefore).changes > 0
+    }
+    case 'done': {
+      const { promptTokens, completionTokens, totalDurationMs } = verdict.usage
+      return (
+        sql.finish.run(seq, attempt, now, 'done', null, null, promptTokens, completionTokens, totalDurationMs).changes >
+        0
+      )
+    }
+    case 'failed': {
+      const { code, message } = verdict.failure
+      return sql.finish.run(seq, attempt, now, 'failed', code, message, null, null, null).changes > 0
+    }
+    case 'cancelled':
+      return sql.finish.run(seq, attempt, now, 'cancelled', null, null, null, null, null).changes > 0
+    default:
+      return verdict satisfies never
+  }
+}
+
+const insertJob = (sql: QueueStatements, job: NewJob, now: number): Submitted => {
+  const earlier = job.idempotency === undefined ? null : knownJob(sql, job.idempotency)
+  if (earlier !== null) return earlier
+  const { id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl } = job
+  const { lastInsertRowid } = sql.insert.run(id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, now)
+  const seq = Number(lastInsertRowid)
+  if (job.request !== null) sql.insertRequest.run(seq, job.request)
+  if (job.idempotency !== undefined) sql.insertKey.run(job.idempotency.key, job.idempotency.fingerprint, seq)
+  return { kind: 'accepted', seq }
+}
+
+const knownJob = (sql: QueueStatements, { key, fingerprint }: Idempotency) => {
+  const found = sql.knownKey.get(key)
+  if (found === null) return null
+  const isSame = Buffer.compare(found.fingerprint, fingerprint) === 0
+  return isSame ? ({ kind: 'known', jobId: found.id } as const) : ({ kind: 'conflict' } as const)
+}
+
+const claimNext = (sql: QueueStatements, query: ClaimQuery): Claimed => {
+  const { now, slot, activeKey, residentKeys, loadedKeys, agedBefore } = query
+  const row = sql.claim(now, agedBefore ?? -1, slot, activeKey, residentKeys)
+  if (row === null) {
+    if (activeKey !== null && sql.oldest.get() !== null) return { kind: 'held' }
+    return { kind: 'idle', nextDueAt: sql.nextDue.get()?.at ?? null }
+  }
+  if (!loadedKeys.includes(row.residency_key)) return { kind: 'job', job: activeJob(row) }
+  // Every job passes `loading`, even for no time at all.
+  sql.advance.run(row.seq, row.attempt, now)
+  return { kind: 'job', job: activeJob({ ...row, state: 'working' }) }
+}
+
+const recoverAll = (sql: QueueStatements, now: number, slots: number): Recovered => {
+  const abandoned = sql.abandonSync.run(now, failure('abandoned').message).changes
+  const exhausted = sql.exhaust.run(now, failure('attempts_exhausted').message).changes
+  const requeued = sql.requeueInterrupted.run(now).changes
+  sql.dropSlots.run(slots)
+  for (let slot = 0; slot < slots; slot++) sql.addSlot.run(slot)
+  return { requeued, abandoned, exhausted }
+}
+
+/** The reads and writes of the queue in one database; whoever calls a write has begun a transaction. */
+export const queueWrites = (db: Database) => {
+  const sql = queueStatements(db)
+  return {
+    insert: (job: NewJob, now: number) => insertJob(sql, job, now),
+    /** Whether a backoff is over: its job is ready again, at its old place. */
+    ripen: (now: number): boolean => sql.ripen.run(now).changes > 0,
+    claim: (query: ClaimQuery) => claimNext(sql, query),
+    advance: ({ seq, attempt }: ActiveJob, now: number): boolean => sql.advance.run(seq, attempt, now).changes > 0,
+    settle(job: ActiveJob, verdict: Verdict, now: number, artifacts: readonly Artifact[]): boolean {
+      if (!applyVerdict(sql, job, verdict, now)) return false
+      for (const { name, contentType, body } of artifacts) sql.insertArtifact.run(job.seq, name, contentType, body)
+      return true
+    },
+    withdraw(id: string, reason: 'cancelled' | Failure, now: number): boolean {
+      if (reason === 'cancelled') return sql.withdraw.run(id, reason, null, null, now).changes > 0
+      return sql.withdraw.run(id, 'failed', reason.code, reason.message, now).changes > 0
+    },
+    recover: db.transaction((now: number, slots: number) => recoverAll(sql, now, slots)).immediate,
+    known: (idempotency: Idempotency) => knownJob(sql, idempotency),
+    hasReady: (residencyKey: string): boolean => sql.hasReady.get(residencyKey) !== null,
+    requestBody: (seq: number): Uint8Array | null => sql.requestBody.get(seq)?.body ?? null,
+    queued: (): number => sql.queued.get()?.n ?? 0,
+    oldestCreatedAt: (): number | null => sql.oldest.get()?.created_at ?? null,
+  }
+}
