@@ -1,0 +1,90 @@
+/** What may be read of stored jobs, and of the line they stand in; whoever shows them asks for this much and for no database. */
+import type { JobKind, JobState } from './job.ts'
+
+/** A job as it is stored. Times are wall milliseconds. */
+export interface StoredJob {
+  readonly seq: number
+  readonly id: string
+  readonly kind: JobKind
+  readonly endpoint: string
+  readonly model: string
+  readonly residencyKey: string
+  readonly state: JobState
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly deferrals: number
+  /** Waiting until then; null = ready, running or final. */
+  readonly notBefore: number | null
+  readonly webhookUrl: string | null
+  readonly errorCode: string | null
+  readonly errorMessage: string | null
+  readonly promptTokens: number | null
+  readonly completionTokens: number | null
+  readonly totalDurationMs: number | null
+  readonly createdAt: number
+  readonly startedAt: number | null
+  readonly completedAt: number | null
+  readonly updatedAt: number
+}
+
+export interface StoredTransition {
+  readonly sequence: number
+  readonly previousState: JobState | null
+  readonly state: JobState
+  readonly attempt: number
+  readonly at: number
+  readonly errorCode: string | null
+  readonly errorMessage: string | null
+}
+
+export interface StoredArtifact {
+  readonly name: string
+  readonly contentType: string
+  readonly body: Uint8Array
+}
+
+/** An artifact as it stands in a list: the bytes only when they are few. */
+export interface ListedArtifact {
+  readonly name: string
+  readonly contentType: string
+  readonly size: number
+  readonly body: Uint8Array | null
+}
+
+export interface JobFilter {
+  readonly state: JobState | null
+  readonly model: string | null
+  readonly kind: JobKind | null
+  readonly limit: number
+}
+
+/** Some jobs, newest first. */
+export interface JobSlice {
+  readonly jobs: StoredJob[]
+  /** Where to go on looking; null when there is nothing older. */
+  readonly below: number | null
+}
+
+export interface JobReader {
+  find(id: string): StoredJob | null
+  /** Above the newest job, or above those older than `after`, whether that one is still there or swept: where a list begins. */
+  top(after: string | null): number
+  /** Up to `limit` of the jobs below that match. It looks at 10,000 of them, 1 ms, so that a rare state does not hold the event loop. */
+  list(filter: JobFilter, below: number): JobSlice
+  /** Transitions with a sequence above `after`. */
+  transitions(seq: number, after: number): StoredTransition[]
+  /** Every artifact with its size, and with its bytes when they are at most `maxBytes`; a large one is not read. */
+  listedArtifacts(seq: number, maxBytes: number): ListedArtifact[]
+  artifact(seq: number, name: string): StoredArtifact | null
+}
+
+/** Ready jobs that are older than one job. */
+export interface Ahead {
+  readonly total: number
+  readonly byKey: ReadonlyMap<string, number>
+}
+
+export interface LineReader {
+  /** Null when more than 50,000 wait before it: counting them would hold the event loop. */
+  ahead(seq: number): Ahead | null
+}
