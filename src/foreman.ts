@@ -3,12 +3,14 @@ import { monotonicFactory } from 'ulid'
 import packageJson from '../package.json' with { type: 'json' }
 import { systemClock, systemRandom } from './clock.ts'
 import type { Config } from './config/config.ts'
+import { dialledUrl } from './domain/address.ts'
 import type { Clock } from './domain/clock.ts'
 import { askTarget } from './engine/ask.ts'
 import { createBoard } from './engine/board.ts'
 import { createEngine } from './engine/engine.ts'
 import { createGuard } from './http/auth.ts'
 import { createBodyReader } from './http/body.ts'
+import { listenOn } from './http/listen.ts'
 import { createForward } from './http/ollama/forward.ts'
 import { createOllamaHandler } from './http/ollama/handler.ts'
 import { createApp } from './http/server.ts'
@@ -50,9 +52,6 @@ const STOP_MARGIN_MS = 500
 // A webhook under way may end; one that hangs is still owed, and no reason to stay.
 const TRY_GRACE_MS = 2_000
 
-const urlOf = (hostname: string, port: number) =>
-  `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
-
 const refused = (message: string): Started => ({ kind: 'refused', message })
 
 /** Starts one foreman. Everything that a person did wrong comes back as one sentence. */
@@ -63,6 +62,7 @@ export const startForeman = async (
   const opened = openDataDirectory(config.dataDir)
   if (opened.kind === 'refused') return opened
   const { db } = opened
+  for (const warning of opened.warnings) log.warn('data_directory', { warning })
   const target = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
   const ledger = createLedger(db, clock)
   const line = createLine(db)
@@ -184,18 +184,14 @@ export const startForeman = async (
     closeStore()
     return refused(`the database in ${config.dataDir} cannot be written: ${messageOf(error)}`)
   }
-  try {
-    app.listen({ hostname: config.addr.hostname, port: config.addr.port })
-  } catch (error) {
+  const listening = listenOn(app, config.addr)
+  if (listening.kind === 'refused') {
     closeStore()
-    return refused(
-      `FOREMAN_ADDR ${config.addr.hostname}:${config.addr.port} cannot be listened on: ${messageOf(error)}`,
-    )
+    return listening
   }
-  const { server } = app
-  if (!server) throw new Error('the server did not start')
+  const { server } = listening
   port = server.port ?? port
-  const url = urlOf(config.addr.hostname, port)
+  const url = dialledUrl({ hostname: config.addr.hostname, port })
   // Whatever the addresses look like, a target that answers with our own instance is ourselves.
   const self = await askTarget(target, '/livez', { wholeTimeoutMs: 500 })
   if (self.kind === 'answered' && isInstance(self.json, instance)) {

@@ -12,6 +12,7 @@ interface FlushableOutput extends Output {
 const output = (stream: NodeJS.WriteStream): FlushableOutput => {
   let lastWrite = Promise.resolve()
   let isClosed = false
+  let backlog = 0
   // A reader that left (`| head`) is no reason for a daemon to die; each write's callback tells the same.
   stream.on('error', () => {
     isClosed = true
@@ -23,7 +24,17 @@ const output = (stream: NodeJS.WriteStream): FlushableOutput => {
     },
     write: (text) => {
       // An empty write calls back before the earlier ones have left.
-      if (text !== '') lastWrite = new Promise((resolve) => stream.write(text, () => resolve()))
+      if (text === '') return
+      backlog += text.length
+      lastWrite = new Promise((resolve) =>
+        stream.write(text, () => {
+          backlog -= text.length
+          resolve()
+        }),
+      )
+    },
+    get backlog() {
+      return backlog
     },
     flushed: () => lastWrite,
   }
@@ -37,6 +48,9 @@ const bypassProxyForLoopback = () => {
 
 const stdout = output(process.stdout)
 const stderr = output(process.stderr)
+// What was asked to stop waits this long for a reader that takes nothing, a log collector that hangs; nobody else waits less than for ever.
+const LAST_WORDS_MS = 1_000
+const stopAsked = Promise.withResolvers<void>()
 
 const io: Io = {
   env: process.env,
@@ -49,8 +63,14 @@ const io: Io = {
   version,
   platform: `${process.platform}-${process.arch}`,
   onSignal: (run) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => run(signal))
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        stopAsked.resolve()
+        run(signal)
+      })
+    }
   },
+  onHangup: (run) => void process.on('SIGHUP', run),
   onStrayError: (run) => {
     process.on('unhandledRejection', run)
     process.on('uncaughtException', run)
@@ -69,5 +89,8 @@ const run = async (): Promise<number> => {
 }
 
 const code = await run()
-await Promise.all([stdout.flushed(), stderr.flushed()])
+const enough = stopAsked.promise.then(
+  () => new Promise<void>((resolve) => void systemClock.after(LAST_WORDS_MS, resolve)),
+)
+await Promise.race([Promise.all([stdout.flushed(), stderr.flushed()]), enough])
 process.exit(code)

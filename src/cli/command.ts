@@ -30,6 +30,8 @@ export interface Output {
   readonly isTerminal: boolean
   /** The reader has left, as `head` does: what comes now is for nobody. */
   readonly isClosed: boolean
+  /** Characters written that the reader has not taken yet. */
+  readonly backlog: number
 }
 
 /** Where text comes from. A terminal is never read unasked: the command would seem to hang. */
@@ -56,6 +58,8 @@ export interface Io {
   readonly platform: string
   /** Calls `run` on each SIGINT or SIGTERM from now on, which then no longer end the process by themselves. */
   onSignal(run: (signal: StopSignal) => void): void
+  /** Calls `run` on each SIGHUP from now on, which then no longer ends the process. */
+  onHangup(run: () => void): void
   /** Calls `run` for errors that nobody caught, which then no longer end the process. */
   onStrayError(run: (error: unknown) => void): void
 }

@@ -10,6 +10,7 @@ import {
   optional,
   readBaseUrl,
   readBoolean,
+  readServerUrl,
   readToken,
   sizeBetween,
 } from '../domain/readers.ts'
@@ -38,6 +39,8 @@ export const coreSettings = {
   addr: {
     variable: 'FOREMAN_ADDR',
     fallback: '127.0.0.1:8080',
+    flag: ['addr', 'HOST:PORT'],
+    mistaken: ['FOREMAN_PORT', 'FOREMAN_HOST', 'FOREMAN_BIND', 'FOREMAN_LISTEN'],
     meaning: 'listen address; :8080 is every address of the machine',
     allowed: 'host:port such as 127.0.0.1:8080, :8080 or [::1]:8080, with a port from 0 (any free one) to 65535',
     parse: readAddress,
@@ -45,9 +48,11 @@ export const coreSettings = {
   ollamaUrl: {
     variable: 'FOREMAN_OLLAMA_URL',
     fallback: 'http://127.0.0.1:11434',
+    flag: ['target', 'URL'],
+    mistaken: ['FOREMAN_TARGET', 'FOREMAN_OLLAMA', 'FOREMAN_OLLAMA_HOST', 'FOREMAN_OLLAMA_ADDR', 'FOREMAN_OLLAMA_PORT'],
     meaning: 'the target: the one Ollama server behind this foreman (OLLAMA_HOST is not read)',
-    allowed: 'a URL such as http://gpu-box:11434, without credentials or a query',
-    parse: readBaseUrl,
+    allowed: 'a URL such as http://gpu-box:11434 or gpu-box, without credentials or a query',
+    parse: readServerUrl(11_434),
   },
   ollamaToken: {
     variable: 'FOREMAN_OLLAMA_TOKEN',
@@ -60,6 +65,7 @@ export const coreSettings = {
   token: {
     variable: 'FOREMAN_TOKEN',
     fallback: '',
+    mistaken: ['FOREMAN_API_KEY'],
     meaning: 'bearer token that clients must send',
     allowed: 'up to 4096 printable ASCII characters without blanks',
     secret: true,
@@ -69,6 +75,7 @@ export const coreSettings = {
     variable: 'FOREMAN_DATA_DIR',
     fallback: '',
     fallbackFrom: defaultDataDir,
+    flag: ['data-dir', 'PATH'],
     fallbackShown: '$STATE_DIRECTORY, else $XDG_DATA_HOME/foreman, else ~/.local/share/foreman',
     meaning: 'where the database and its lock live',
     allowed: 'a path such as /var/lib/foreman (~ is not expanded here)',
@@ -198,6 +205,7 @@ export const coreSettings = {
   logLevel: {
     variable: 'FOREMAN_LOG_LEVEL',
     fallback: 'info',
+    mistaken: ['FOREMAN_LOG', 'FOREMAN_DEBUG'],
     meaning: 'debug, info, warn or error; JSON lines on stdout, text when stdout is a terminal',
     allowed: 'debug, info, warn or error',
     parse: oneOf(logLevels),

@@ -1,12 +1,7 @@
 /** Readers for what only the core's settings hold: addresses, secrets and the policies' words. */
+import type { ListenAddress } from '../domain/address.ts'
 import type { Parsed } from '../domain/duration.ts'
 import { bad, ok } from '../domain/readers.ts'
-
-/** Where foreman listens. `0.0.0.0` and `::` are every address of the machine. */
-export interface ListenAddress {
-  readonly hostname: string
-  readonly port: number
-}
 
 /** Which receivers a webhook may reach. */
 export const webhookPolicies = ['public', 'lan', 'any'] as const
@@ -21,7 +16,7 @@ export const readAddress = (text: string): Parsed<ListenAddress> => {
   const match = /^(\[[0-9a-f:.]+\]|[a-z0-9_.-]*):(\d{1,5})$/i.exec(text)
   if (!match || Number(match[2]) > 65535) return bad()
   const hostname = match[1]!.replace(/^\[|\]$/g, '')
-  return ok({ hostname: hostname === '' ? '0.0.0.0' : hostname, port: Number(match[2]) })
+  return ok({ hostname: hostname === '' ? '::' : hostname, port: Number(match[2]) })
 }
 
 /** One signing secret, or two separated by a comma while receivers are moved from the old one to the new one. */
@@ -36,14 +31,3 @@ export const readSecrets = (text: string): Parsed<readonly string[]> => {
 /** Standard Webhooks writes a binary key as `whsec_` and base64; one that does not decode would sign with garbage. */
 const hasKey = (secret: string) =>
   !secret.startsWith('whsec_') || /^whsec_(?:[A-Za-z0-9+/]{4}){4,}[A-Za-z0-9+/]{0,3}={0,2}$/.test(secret)
-
-/** True for every spelling of "this machine only": localhost, 127.0.0.0/8 and ::1. */
-export const isLoopback = (hostname: string): boolean =>
-  /^(localhost\.?|.+\.localhost\.?|127\.\d+\.\d+\.\d+|::1|0:0:0:0:0:0:0:1|::ffff:127\..*|::ffff:7f[0-9a-f]{2}:.*)$/i.test(
-    bare(hostname),
-  )
-
-/** True for the addresses that mean "all of this machine's addresses" when listened on. */
-export const isWildcard = (hostname: string): boolean => /^(0\.0\.0\.0|::|0:0:0:0:0:0:0:0)$/.test(bare(hostname))
-
-const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '')

@@ -19,6 +19,16 @@ export const readBaseUrl = (text: string): Parsed<string> => {
   return ok(`${url.origin}${url.pathname.replace(/\/+$/, '')}`)
 }
 
+/** A server's URL as people give it to OLLAMA_HOST: `gpu-box`, `gpu-box:11434` and `:11434` are http, by the server's usual port. */
+export const readServerUrl =
+  (usualPort: number) =>
+  (text: string): Parsed<string> => {
+    if (text.includes('://')) return readBaseUrl(text)
+    const [, host, port, path] = /^(\[[0-9a-f:.]+\]|[^:/]*)(:\d+)?(\/.*)?$/i.exec(text) ?? []
+    if (!host && !port) return bad()
+    return readBaseUrl(`http://${host || '127.0.0.1'}${port ?? `:${usualPort}`}${path ?? ''}`)
+  }
+
 /** A bearer token: what may stand in a header, so no blanks and nothing outside printable ASCII. */
 export const readToken = (text: string): Parsed<string | null> => {
   if (text === '') return ok(null)

@@ -15,6 +15,10 @@ export interface Setting<T> {
   readonly meaning: string
   /** Completes the sentence "expected …". */
   readonly allowed: string
+  /** A flag of `foreman serve` that wins over the variable: its name and the word for its value. */
+  readonly flag?: readonly [name: string, value: string]
+  /** Variables that people set when they mean this one. */
+  readonly mistaken?: readonly string[]
   /** The value never appears in a message. */
   readonly secret?: boolean
   readonly parse: (text: string) => Parsed<T>

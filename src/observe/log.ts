@@ -17,6 +17,8 @@ export interface Log {
 export interface LogDeps {
   readonly level: LogLevel
   readonly write: (line: string) => void
+  /** Characters that the reader has not taken yet. */
+  readonly backlog?: () => number
   readonly clock: Pick<Clock, 'now'>
   /** True writes text for people instead of JSON lines. */
   readonly text: boolean
@@ -24,6 +26,8 @@ export interface LogDeps {
   readonly secrets?: readonly string[]
 }
 
+/** A reader that hangs must cost lines, and not the daemon's memory. */
+const backlogMax = 4 * 1024 * 1024
 /** Long enough for a target's error text; a prompt that slipped into one is cut. */
 const stringLengthMax = 500
 const depthMax = 4
@@ -34,14 +38,21 @@ const denied =
   /^(authorization|proxy_authorization|cookie|set_cookie|x_api_key|api_key|password|.*secret.*|.*signature|(.*_)?token|prompt|messages?_content|messages|content|thinking|system|suffix|template|context|images?|input|inputs|body|request_body|result|response|completion|inline|headers)$/
 
 /** Creates the log. Lines below `level` cost one comparison. */
-export const createLogger = ({ level, write, clock, text, secrets = [] }: LogDeps): Log => {
+export const createLogger = ({ level, write, backlog = () => 0, clock, text, secrets = [] }: LogDeps): Log => {
   const clean = createCleaner(secrets.filter((secret) => secret !== ''))
+  const lineOf = text ? textLine : jsonLine
+  let dropped = 0
   const emit = (lineLevel: LogLevel, event: string, fields: LogFields) => {
     if (logLevels.indexOf(lineLevel) < logLevels.indexOf(level)) return
+    if (backlog() > backlogMax) {
+      dropped += 1
+      return
+    }
     try {
       const time = new Date(clock.now()).toISOString()
-      const cleaned = cleanFields(fields, clean)
-      write(text ? textLine(time, lineLevel, event, cleaned) : jsonLine(time, lineLevel, event, cleaned))
+      if (dropped > 0) write(lineOf(time, 'warn', 'log_lines_dropped', { lines: dropped }))
+      dropped = 0
+      write(lineOf(time, lineLevel, event, cleanFields(fields, clean)))
     } catch (error) {
       reportFailure(write, event, error)
     }

@@ -4,9 +4,16 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDatabase } from './database.ts'
 import { acquireLock } from './lock.ts'
+import { makePrivate } from './private.ts'
 
 export type DataDirectory =
-  | { readonly kind: 'opened'; readonly db: Database; close(): void }
+  | {
+      readonly kind: 'opened'
+      readonly db: Database
+      /** What is not as it should be and no reason to refuse. */
+      readonly warnings: readonly string[]
+      close(): void
+    }
   | { readonly kind: 'refused'; readonly message: string }
 
 /** Locks and opens `path`, creating it when it is not there. */
@@ -19,7 +26,14 @@ export const openDataDirectory = (path: string): DataDirectory => {
         kind: 'refused',
         message: `another foreman (pid ${lock.pid}) already runs on ${path}: one per data directory`,
       }
-    const opened = openDatabase(join(path, 'foreman.db'))
+    if (lock.kind === 'impossible')
+      return {
+        kind: 'refused',
+        message: `the file system of ${path} has no locks (${lock.code}): FOREMAN_DATA_DIR needs a local disk`,
+      }
+    const file = join(path, 'foreman.db')
+    const warnings = makePrivate(path, file)
+    const opened = openDatabase(file)
     if (opened.kind === 'refused') {
       lock.release()
       return opened
@@ -29,7 +43,7 @@ export const openDataDirectory = (path: string): DataDirectory => {
       db.close()
       lock.release()
     }
-    return { kind: 'opened', db, close }
+    return { kind: 'opened', db, warnings, close }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     return { kind: 'refused', message: `FOREMAN_DATA_DIR ${path} cannot be used: ${why}` }

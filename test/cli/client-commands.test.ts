@@ -54,8 +54,8 @@ describe.each([['status'], ['models']])('foreman %s', (verb) => {
   })
 
   test('says which setting is wrong and exits 2', async () => {
-    const { code, err } = await run([verb], { FOREMAN_URL: 'nas' })
-    expect([code, err]).toEqual([2, expect.stringContaining('FOREMAN_URL is "nas": expected')])
+    const { code, err } = await run([verb], { FOREMAN_URL: 'nas?' })
+    expect([code, err]).toEqual([2, expect.stringContaining('FOREMAN_URL is "nas?": expected')])
   })
 
   test('says so when another server listens there', async () => {
@@ -197,7 +197,7 @@ describe('foreman healthcheck', () => {
       err: 'foreman: unhealthy: 503 stuck\n',
     })
     expect((await run(['healthcheck'], { FOREMAN_URL: `http://127.0.0.1:${await closedPort()}` })).code).toBe(1)
-    expect((await run(['healthcheck'], { FOREMAN_URL: 'nas' })).code).toBe(1)
+    expect((await run(['healthcheck'], { FOREMAN_URL: 'nas?' })).code).toBe(1)
   })
 
   test('gives up on a server that says nothing', async () => {

@@ -70,6 +70,52 @@ describe('foreman serve', () => {
     expect(calls).toEqual(['stop', 'kill'])
   })
 
+  test('SIGHUP drains what runs in a terminal', async () => {
+    const io = createIo({ ...home })
+    const { command, calls } = createDeps()
+    const code = command.run([], io)
+    await io.untilOut('"serving"')
+    io.hangup()
+    expect(await code).toBe(0)
+    expect(calls).toEqual(['stop'])
+  })
+
+  test('SIGHUP is noted and otherwise ignored where there is no terminal', async () => {
+    const io = createIo({ ...home }, { stdin: '' })
+    const { command, calls } = createDeps()
+    const code = command.run([], io)
+    await io.untilOut('"serving"')
+    io.hangup()
+    io.hangup()
+    await io.untilOut('"hangup_ignored"')
+    expect(calls).toEqual([])
+    io.signal('SIGTERM')
+    expect(await code).toBe(0)
+    expect(calls).toEqual(['stop'])
+  })
+
+  test('flags win over variables, and --json writes JSON on a terminal too', async () => {
+    const io = createIo({ ...home, FOREMAN_ADDR: ':1' }, { isTerminal: true })
+    const { command, configs } = createDeps({ refuse: 'enough' })
+    const args = ['--addr', '127.0.0.1:9000', '--target', 'gpu-box', '--data-dir', '/srv/foreman', '--json']
+    expect(await command.run(args, io)).toBe(1)
+    const [config] = configs
+    expect([config?.addr.port, config?.ollamaUrl, config?.dataDir]).toEqual([
+      9000,
+      'http://gpu-box:11434',
+      '/srv/foreman',
+    ])
+    const lines = createIo({ ...home, FOREMAN_ADDR: ':8080' }, { isTerminal: true })
+    await command.run(['--json'], lines)
+    expect(JSON.parse(lines.out().split('\n')[0] ?? '')).toMatchObject({ event: 'setting' })
+  })
+
+  test('a wrong flag is named as a flag', async () => {
+    const io = createIo({ ...home })
+    expect(await createDeps().command.run(['--target', '?'], io)).toBe(2)
+    expect(io.err()).toStartWith('foreman: --target is "?": expected a URL')
+  })
+
   test('a refusal is one sentence and exit code 1', async () => {
     const io = createIo({ ...home })
     const { command } = createDeps({ refuse: 'another foreman (pid 7) already runs on /x: one per data directory' })

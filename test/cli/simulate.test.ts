@@ -34,7 +34,7 @@ describe('the flags of foreman simulate', () => {
       'control-port': '0',
     })
     expect(options).toEqual({
-      hostname: '0.0.0.0',
+      hostname: '::',
       port: 0,
       models: [
         { name: 'tiny' },

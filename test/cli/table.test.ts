@@ -1,7 +1,10 @@
 import { expect, test } from 'bun:test'
 import { createStyle, humanBytes, humanSpan, renderTable } from '../../src/cli/table.ts'
 
-const plain = createStyle({ env: {}, stdout: { isTerminal: false, isClosed: false, write: () => undefined } })
+const plain = createStyle({
+  env: {},
+  stdout: { isTerminal: false, isClosed: false, backlog: 0, write: () => undefined },
+})
 
 test('columns are as wide as their widest cell, wide letters included, and no line ends in blanks', () => {
   expect(

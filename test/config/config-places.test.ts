@@ -78,17 +78,20 @@ describe('a client command', () => {
   test.each<[Environment, string]>([
     [{}, 'http://127.0.0.1:8080'],
     [{ FOREMAN_ADDR: ':9000' }, 'http://127.0.0.1:9000'],
-    [{ FOREMAN_ADDR: '[::]:9000' }, 'http://[::1]:9000'],
+    [{ FOREMAN_ADDR: '0.0.0.0:9000' }, 'http://127.0.0.1:9000'],
+    [{ FOREMAN_ADDR: '[::]:9000' }, 'http://127.0.0.1:9000'],
     [{ FOREMAN_ADDR: 'nas:9000' }, 'http://nas:9000'],
+    [{ FOREMAN_URL: 'nas' }, 'http://nas:8080'],
+    [{ FOREMAN_URL: ':9000' }, 'http://127.0.0.1:9000'],
     [{ FOREMAN_URL: 'https://foreman.example.org/x/', FOREMAN_ADDR: 'nonsense' }, 'https://foreman.example.org/x'],
   ])('with %j calls %s', (env, url) => {
     expect(loadClientConfig(env)).toEqual({ kind: 'ok', config: { url, token: null } })
   })
 
   test('is told in one sentence when FOREMAN_URL is wrong', () => {
-    expect(loadClientConfig({ FOREMAN_URL: 'nas:8080' })).toEqual({
+    expect(loadClientConfig({ FOREMAN_URL: 'nas:http' })).toEqual({
       kind: 'invalid',
-      problems: ['FOREMAN_URL is "nas:8080": expected the URL of a running foreman such as http://127.0.0.1:8080'],
+      problems: ['FOREMAN_URL is "nas:http": expected the URL of a running foreman such as http://nas:8080 or nas'],
     })
   })
 })

@@ -66,11 +66,17 @@ describe('an empty environment', () => {
 
 describe('a good value', () => {
   test.each<[string, string, keyof Config, unknown]>([
-    ['FOREMAN_ADDR', ':9000', 'addr', { hostname: '0.0.0.0', port: 9000 }],
+    ['FOREMAN_ADDR', ':9000', 'addr', { hostname: '::', port: 9000 }],
     ['FOREMAN_ADDR', '[::1]:0', 'addr', { hostname: '::1', port: 0 }],
     ['FOREMAN_ADDR', 'nas.lan:80', 'addr', { hostname: 'nas.lan', port: 80 }],
     ['FOREMAN_OLLAMA_URL', 'http://gpu-box:11434/', 'ollamaUrl', 'http://gpu-box:11434'],
     ['FOREMAN_OLLAMA_URL', 'https://gpu.example.org/ollama/', 'ollamaUrl', 'https://gpu.example.org/ollama'],
+    ['FOREMAN_OLLAMA_URL', 'gpu-box', 'ollamaUrl', 'http://gpu-box:11434'],
+    ['FOREMAN_OLLAMA_URL', 'gpu-box:1234/', 'ollamaUrl', 'http://gpu-box:1234'],
+    ['FOREMAN_OLLAMA_URL', '192.168.1.5/ollama', 'ollamaUrl', 'http://192.168.1.5:11434/ollama'],
+    ['FOREMAN_OLLAMA_URL', ':11434', 'ollamaUrl', 'http://127.0.0.1:11434'],
+    ['FOREMAN_OLLAMA_URL', '[fd00::5]', 'ollamaUrl', 'http://[fd00::5]:11434'],
+    ['FOREMAN_OLLAMA_URL', 'http://gpu-box', 'ollamaUrl', 'http://gpu-box'],
     ['FOREMAN_TOKEN', 's3cret/=', 'token', 's3cret/='],
     ['FOREMAN_DATA_DIR', '/var/lib/foreman/', 'dataDir', '/var/lib/foreman'],
     ['FOREMAN_POLL_INTERVAL', '1.5m', 'pollIntervalMs', 90_000],
@@ -113,7 +119,12 @@ describe('a bad value', () => {
     ['FOREMAN_ADDR', 'localhost'],
     ['FOREMAN_ADDR', ':65536'],
     ['FOREMAN_ADDR', '::1:8080'],
-    ['FOREMAN_OLLAMA_URL', 'gpu-box:11434'],
+    ['FOREMAN_OLLAMA_URL', 'gpu-box:port'],
+    ['FOREMAN_OLLAMA_URL', 'gpu-box:70000'],
+    ['FOREMAN_OLLAMA_URL', 'gpu-box?x=1'],
+    ['FOREMAN_OLLAMA_URL', 'gpu box'],
+    ['FOREMAN_OLLAMA_URL', '::1:11434'],
+    ['FOREMAN_OLLAMA_URL', '/ollama'],
     ['FOREMAN_OLLAMA_URL', 'ftp://gpu-box'],
     ['FOREMAN_OLLAMA_URL', 'http://gpu-box?x=1'],
     ['FOREMAN_OLLAMA_URL', 'http://'],
@@ -155,7 +166,8 @@ describe('a bad value', () => {
       expect(problem).toStartWith(`${variable} is set to a value that is not shown: expected `)
       expect(problem).not.toContain('hunter2')
     }
-    expect(problemsOf({ FOREMAN_OLLAMA_URL: 'http://ada:hunter2@gpu-box' })[0]).not.toContain('hunter2')
+    for (const url of ['http://ada:hunter2@gpu-box', 'ada:hunter2@gpu-box', 'ada:hunter2@gpu-box:11434/'])
+      expect(problemsOf({ FOREMAN_OLLAMA_URL: url })[0]).not.toContain('hunter2')
   })
 
   test.each([
@@ -187,28 +199,73 @@ describe('a bad value', () => {
   })
 })
 
-describe('a variable that is no setting', () => {
-  test('is refused with the nearest one', () => {
-    expect(problemsOf({ FOREMAN_POLL_INTERVALL: '30s' })).toEqual([
-      'FOREMAN_POLL_INTERVALL is not a setting of foreman: did you mean FOREMAN_POLL_INTERVAL?',
+describe('a flag', () => {
+  const flags = { addr: ':9000', target: 'gpu-box', 'data-dir': '/srv/foreman' }
+
+  test('wins over its variable', () => {
+    const loaded = loadConfig(
+      { ...home, FOREMAN_ADDR: ':1', FOREMAN_OLLAMA_URL: 'nowhere', FOREMAN_DATA_DIR: '/x' },
+      flags,
+    )
+    if (loaded.kind === 'invalid') throw new Error(loaded.problems.join())
+    const { addr, ollamaUrl, dataDir } = loaded.config
+    expect([addr.port, ollamaUrl, dataDir]).toEqual([9000, 'http://gpu-box:11434', '/srv/foreman'])
+  })
+
+  test('is named in the sentence about it', () => {
+    const problems = (given: Record<string, string>) => {
+      const loaded = loadConfig(home, given)
+      return loaded.kind === 'invalid' ? loaded.problems : []
+    }
+    expect(problems({ addr: '9000', target: '?' })).toEqual([
+      expect.stringMatching(/^--addr is "9000": expected host:port/),
+      expect.stringMatching(/^--target is "\?": expected a URL/),
     ])
-    expect(problemsOf({ FOREMAN_QUANTUM_FLUX: '1' })).toEqual([
-      'FOREMAN_QUANTUM_FLUX is not a setting of foreman: `foreman serve --help` lists them',
+    expect(problems({ target: ':8080' })[0]).toStartWith('--target is "http://127.0.0.1:8080": that is this foreman')
+  })
+})
+
+describe('a variable that is no setting', () => {
+  test.each([
+    ['FOREMAN_POLL_INTERVALL', '30s', 'FOREMAN_POLL_INTERVAL'],
+    ['FOREMAN_TOKN', 'x', 'FOREMAN_TOKEN'],
+    ['FOREMAN_ADRR', ':1', 'FOREMAN_ADDR'],
+    ['FOREMAN_PORT', '9090', 'FOREMAN_ADDR'],
+    ['FOREMAN_HOST', '0.0.0.0', 'FOREMAN_ADDR'],
+    ['FOREMAN_OLLAMA_HOST', 'gpu-box', 'FOREMAN_OLLAMA_URL'],
+    ['FOREMAN_OLLAMA_PORT', '11434', 'FOREMAN_OLLAMA_URL'],
+  ])('%s=%s is refused: %s was meant', (variable, text, meant) => {
+    expect(problemsOf({ [variable]: text })).toEqual([
+      `${variable} is not a setting of foreman: did you mean ${meant}?`,
     ])
   })
 
-  test('is fine when it belongs to the client commands, to Kubernetes or to somebody else', () => {
-    expect(
-      problemsOf({
-        FOREMAN_URL: 'http://nas:8080',
-        FOREMAN_SERVICE_HOST: '10.0.0.1',
-        FOREMAN_SERVICE_PORT_HTTP: '8080',
-        FOREMAN_PORT: 'tcp://10.0.0.1:8080',
-        FOREMAN_PORT_8080_TCP_ADDR: '10.0.0.1',
-        OLLAMA_HOST: '127.0.0.1:8080',
-        PATH: '/bin',
-      }),
-    ).toEqual([])
-    expect(problemsOf({ FOREMAN_PORT: '9090' })).toHaveLength(1)
+  test.each<[string, Environment]>([
+    [
+      'of a service beside it',
+      { FOREMAN_OLLAMA_PORT: 'tcp://10.1.2.3:11434', FOREMAN_OLLAMA_SERVICE_HOST: '10.1.2.3' },
+    ],
+    ['of a port of that', { FOREMAN_DB_PORT_5432_TCP: 'tcp://10.1.2.3:5432', FOREMAN_DB_PORT_5432_TCP_PROTO: 'tcp' }],
+    ['of a docker link', { FOREMAN_DB_ENV_LANG: 'C', FOREMAN_DB_NAME: '/foreman/db' }],
+    ['of nobody known', { FOREMAN_QUANTUM_FLUX: '1', FOREMAN_VERSION: '3' }],
+  ])('%s is told in one sentence and ignored', (_, env) => {
+    expect(problemsOf(env)).toEqual([])
+    const names = Object.keys(env).sort().join(', ')
+    expect(warningsOf(env)).toEqual([
+      `${names} are no settings of foreman and ignored (\`foreman serve --help\` lists them)`,
+    ])
+  })
+
+  test('is fine when it belongs to the client commands, to a service called foreman or to somebody else', () => {
+    const env = {
+      FOREMAN_URL: 'http://nas:8080',
+      FOREMAN_SERVICE_HOST: '10.0.0.1',
+      FOREMAN_SERVICE_PORT_HTTP: '8080',
+      FOREMAN_PORT: 'tcp://10.0.0.1:8080',
+      FOREMAN_PORT_8080_TCP_ADDR: '10.0.0.1',
+      OLLAMA_HOST: '127.0.0.1:8080',
+      PATH: '/bin',
+    }
+    expect([problemsOf(env), warningsOf(env)]).toEqual([[], []])
   })
 })

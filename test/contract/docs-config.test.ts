@@ -29,7 +29,7 @@ describe('docs/reference/configuration.md', () => {
 
   test('names no variable that foreman does not know', async () => {
     const known = new Set([...Object.values(settings).map(({ variable }) => variable), ...clientVariables])
-    const examples = ['FOREMAN_TOKN', 'FOREMAN_SERVICE_HOST', 'FOREMAN_PORT']
+    const examples = ['FOREMAN_TOKN', 'FOREMAN_SERVICE_HOST', 'FOREMAN_PORT', 'FOREMAN_OLLAMA_PORT', 'FOREMAN_']
     const named = (await reference('configuration')).match(/FOREMAN_[A-Z_]+/g) ?? []
     expect([...new Set(named)].filter((name) => !known.has(name) && !examples.includes(name))).toEqual([])
   })

@@ -82,13 +82,13 @@ test('every wrong setting gets one sentence, and the exit code says usage', asyn
     given({
       FOREMAN_MAX_QUEUE: 'many',
       FOREMAN_POLL_INTERVAL: '1ms',
-      FOREMAN_TYPO: 'x',
+      FOREMAN_TOKN: 'x',
       FOREMAN_WEBHOOK_POLICY: 'all',
     }),
   )
   expect(code).toBe(exitCode.usage)
   expect(sentences).toHaveLength(4)
-  for (const name of ['FOREMAN_MAX_QUEUE', 'FOREMAN_POLL_INTERVAL', 'FOREMAN_TYPO', 'FOREMAN_WEBHOOK_POLICY'])
+  for (const name of ['FOREMAN_MAX_QUEUE', 'FOREMAN_POLL_INTERVAL', 'FOREMAN_TOKN', 'FOREMAN_WEBHOOK_POLICY'])
     expect(sentences.filter((sentence) => sentence.startsWith(`foreman: ${name} is `))).toHaveLength(1)
   expect(tookMs).toBeLessThan(1_000)
 })
@@ -103,6 +103,42 @@ test('an address that is taken is refused in one sentence, and the data director
   expect(sentences[0]).toStartWith(`foreman: FOREMAN_ADDR 127.0.0.1:${taken.port} cannot be listened on: `)
   const daemon = kept(await spawnForeman(NO_TARGET, env.FOREMAN_DATA_DIR))
   await daemon.ready()
+})
+
+test('two foremen with an address in common: the second is refused, and every call goes to the first', async () => {
+  const port = freePort()
+  const first = kept(await spawnForeman(NO_TARGET, directory(), { FOREMAN_ADDR: `127.0.0.1:${port}` }))
+  const url = await first.ready()
+  const instance = async (): Promise<unknown> => (await fetch(`${url}/livez`, { keepalive: false })).json()
+  const known = await instance()
+  for (const addr of [`127.0.0.1:${port}`, `:${port}`, `0.0.0.0:${port}`]) {
+    const { code, sentences } = await refusal(given({ FOREMAN_ADDR: addr }))
+    expect({ addr, code, sentences }).toEqual({
+      addr,
+      code: exitCode.no,
+      sentences: [expect.stringMatching(/^foreman: FOREMAN_ADDR .* cannot be listened on: /)],
+    })
+    expect(await instance()).toMatchObject({ instance: (known as { instance: string }).instance })
+  }
+})
+
+test('an address is free again the moment its foreman is gone', async () => {
+  const port = freePort()
+  for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+    const daemon = kept(await spawnForeman(NO_TARGET, directory(), { FOREMAN_ADDR: `:${port}` }))
+    const url = await daemon.ready()
+    // Kept-alive connections that the kernel still remembers must not keep the port from the next one.
+    await Promise.all(Array.from({ length: 8 }, () => fetch(`${url}/livez`).then((answer) => answer.text())))
+    daemon.kill(signal)
+    await daemon.exited
+  }
+})
+
+test('an address without a host listens on IPv4 and IPv6', async () => {
+  const port = freePort()
+  const daemon = kept(await spawnForeman(NO_TARGET, directory(), { FOREMAN_ADDR: `:${port}` }))
+  expect(await daemon.ready()).toBe(`http://127.0.0.1:${port}`)
+  for (const host of ['127.0.0.1', '[::1]']) expect((await fetch(`http://${host}:${port}/livez`)).status).toBe(200)
 })
 
 test('a target that is this foreman is refused by its address', async () => {

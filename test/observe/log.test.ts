@@ -175,3 +175,24 @@ describe('a log never throws', () => {
     expect(line['error']).toHaveProperty('stack', expect.stringContaining('log.test.ts'))
   })
 })
+
+test('a reader that hangs costs lines, not memory; when it reads again it is told how many', () => {
+  let backlog = 0
+  const lines: string[] = []
+  const log = createLogger({
+    level: 'info',
+    write: (line) => void lines.push(line),
+    backlog: () => backlog,
+    clock: { now: () => 0 },
+    text: false,
+  })
+  backlog = 100 * 1024 * 1024
+  for (let i = 0; i < 1_000; i++) log.info('unheard', { i })
+  expect(lines).toEqual([])
+  backlog = 0
+  log.info('heard')
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    { ts: expect.any(String), level: 'warn', event: 'log_lines_dropped', lines: 1_000 },
+    { ts: expect.any(String), level: 'info', event: 'heard' },
+  ])
+})

@@ -1,6 +1,7 @@
 /** One foreman per data directory, in this process and in any other. */
 import { afterAll, expect, test } from 'bun:test'
 import { readFileSync, rmSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { acquireLock } from '../../src/store/lock.ts'
 import { temporaryDirectory } from '../support/store.ts'
@@ -19,7 +20,7 @@ const run = (body: string) =>
 
 const locked = () => {
   const lock = acquireLock(path)
-  if (lock.kind === 'held') throw new Error(`held by ${lock.pid}`)
+  if (lock.kind !== 'locked') throw new Error(JSON.stringify(lock))
   return lock
 }
 
@@ -49,3 +50,14 @@ test('a holder that is killed leaves no lock behind', async () => {
   expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
   lock.release()
 })
+
+test.each(['ENOLCK', 'EOPNOTSUPP'] as const)(
+  'a file system that answers %s has no locks, and nobody is blamed',
+  (code) => {
+    const errno = constants.errno[code]
+    let closed = 0
+    const flock = { call: () => errno, close: () => void closed++ }
+    expect(acquireLock(path, flock)).toEqual({ kind: 'impossible', code: expect.stringMatching(/^E[A-Z]+$/) })
+    expect(closed).toBe(1)
+  },
+)

@@ -6,6 +6,7 @@ export interface TestIo extends Io {
   out(): string
   err(): string
   signal(signal: StopSignal): void
+  hangup(): void
   stray(error: unknown): void
   /** The reader of stdout leaves. */
   closeOut(): void
@@ -36,6 +37,7 @@ export const createIo = (
   const waiting: { text: string; resolve: () => void }[] = []
   const waitingErr: { text: string; resolve: () => void }[] = []
   const onSignal: ((signal: StopSignal) => void)[] = []
+  const onHangup: (() => void)[] = []
   const onStray: ((error: unknown) => void)[] = []
   return {
     env,
@@ -53,6 +55,7 @@ export const createIo = (
     },
     stdout: {
       isTerminal,
+      backlog: 0,
       get isClosed() {
         return isClosed
       },
@@ -64,6 +67,7 @@ export const createIo = (
     stderr: {
       isTerminal,
       isClosed: false,
+      backlog: 0,
       write: (text) => {
         err += text
         for (const { text: wanted, resolve } of waitingErr) if (err.includes(wanted)) resolve()
@@ -74,11 +78,15 @@ export const createIo = (
     version: '9.8.7',
     platform: 'test-arch',
     onSignal: (run) => void onSignal.push(run),
+    onHangup: (run) => void onHangup.push(run),
     onStrayError: (run) => void onStray.push(run),
     out: () => out,
     err: () => err,
     signal: (signal) => {
       for (const run of onSignal) run(signal)
+    },
+    hangup: () => {
+      for (const run of onHangup) run()
     },
     stray: (error) => {
       for (const run of onStray) run(error)
