@@ -19,6 +19,8 @@ const flags = [
   // A compiled executable would otherwise read .env and bunfig.toml of whatever directory it is started in.
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',
+  // A private CA that the machine trusts is trusted for the target and for webhooks, as curl does.
+  '--compile-exec-argv=--use-system-ca',
 ]
 
 const startedAt = performance.now()
