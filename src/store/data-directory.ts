@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDatabase } from './database.ts'
 import { acquireLock } from './lock.ts'
+import type { PartSchema } from './migrate.ts'
 import { makePrivate } from './private.ts'
 
 export type DataDirectory =
@@ -16,8 +17,8 @@ export type DataDirectory =
     }
   | { readonly kind: 'refused'; readonly message: string }
 
-/** Locks and opens `path`, creating it when it is not there. */
-export const openDataDirectory = (path: string): DataDirectory => {
+/** Locks and opens `path`, creating it when it is not there, with the tables of these parts. */
+export const openDataDirectory = (path: string, parts: readonly PartSchema[] = []): DataDirectory => {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     const lock = acquireLock(join(path, 'foreman.lock'))
@@ -33,7 +34,7 @@ export const openDataDirectory = (path: string): DataDirectory => {
       }
     const file = join(path, 'foreman.db')
     const warnings = makePrivate(path, file)
-    const opened = openDatabase(file)
+    const opened = openDatabase(file, parts)
     if (opened.kind === 'refused') {
       lock.release()
       return opened

@@ -1,12 +1,6 @@
 /** Opens the one database file, checks its promises and brings its schema up to date; it must never repair by guessing. */
 import { Database } from 'bun:sqlite'
-import migration0001 from './migrations/0001.sql' with { type: 'text' }
-import migration0002 from './migrations/0002.sql' with { type: 'text' }
-import migration0003 from './migrations/0003.sql' with { type: 'text' }
-import migration0004 from './migrations/0004.sql' with { type: 'text' }
-
-/** Numbered from 1; a released one is never edited. */
-export const migrations: readonly string[] = [migration0001, migration0002, migration0003, migration0004]
+import { isNewFile, migrate, newerSchema, type PartSchema } from './migrate.ts'
 
 export type Opened =
   | { readonly kind: 'opened'; readonly db: Database }
@@ -29,41 +23,15 @@ const isTooOld = (version: string): boolean => {
   return false
 }
 
-/** A rebuilt table may have left rows behind that point at nothing: whoever reads them later would guess. */
-const checkReferences = (db: Database): void => {
-  const [first, ...others] = db.query<{ table: string; parent: string }, []>('PRAGMA foreign_key_check').all()
-  if (first === undefined) return
-  const count = others.length === 0 ? 'a row' : `${others.length + 1} rows`
-  throw new Error(`its migration would leave ${count} without parent, the first in ${first.table} for ${first.parent}`)
-}
-
-/**
- * All steps in one transaction, so that a file is of one schema or the other. Foreign keys are off meanwhile: dropping a table that is
- * rebuilt would delete its children (measured), and the pragma does nothing inside a transaction.
- */
-const migrate = (db: Database, from: number): void => {
-  if (from === migrations.length) return
-  db.run('PRAGMA foreign_keys = OFF')
-  db.transaction(() => {
-    for (const sql of migrations.slice(from)) db.run(sql)
-    checkReferences(db)
-    db.run(`PRAGMA user_version = ${migrations.length}`)
-  }).immediate()
-}
-
-const prepare = (db: Database, path: string): Opened => {
+const prepare = (db: Database, path: string, parts: readonly PartSchema[]): Opened => {
   const version = String(db.query<{ v: string }, []>('SELECT sqlite_version() AS v').get()?.v)
   if (isTooOld(version))
     return { kind: 'refused', message: `SQLite ${version} is too old: ${SQLITE_MIN.join('.')} is needed` }
-  const schema = Number(pragma(db, 'user_version'))
-  if (schema > migrations.length)
-    return {
-      kind: 'refused',
-      message: `${path} has schema ${schema}, this foreman knows up to ${migrations.length}: run the newer foreman`,
-    }
+  const newer = newerSchema(db, path, parts)
+  if (newer !== null) return { kind: 'refused', message: newer }
   // Both must be set before the first table. A job dirties about seven pages per commit: with 2 KiB ones a commit takes
   // 27 us instead of 45, and a 256 KiB artifact 1.5 ms instead of 1.35. auto_vacuum lets the janitor give space back.
-  if (schema === 0) {
+  if (isNewFile(db)) {
     db.run('PRAGMA page_size = 2048')
     db.run('PRAGMA auto_vacuum = INCREMENTAL')
   }
@@ -78,17 +46,17 @@ const prepare = (db: Database, path: string): Opened => {
       kind: 'refused',
       message: `${path} does not take WAL with synchronous=FULL: is it on a network file system?`,
     }
-  migrate(db, schema)
+  migrate(db, parts)
   db.run('PRAGMA foreign_keys = ON')
   return { kind: 'opened', db }
 }
 
-/** Opens or creates `path`. A file that is no database, or is newer than this binary, is refused in one sentence. */
-export const openDatabase = (path: string): Opened => {
+/** Opens or creates `path`. A file that is no database, or is newer than this binary or one of its parts, is refused in one sentence. */
+export const openDatabase = (path: string, parts: readonly PartSchema[] = []): Opened => {
   let db: Database | undefined
   try {
     db = new Database(path, { create: true, readwrite: true, strict: true })
-    const opened = prepare(db, path)
+    const opened = prepare(db, path, parts)
     if (opened.kind === 'refused') db.close()
     return opened
   } catch (error) {

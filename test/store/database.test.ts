@@ -3,7 +3,8 @@ import { Database } from 'bun:sqlite'
 import { afterAll, expect, test } from 'bun:test'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { migrations, openDatabase } from '../../src/store/database.ts'
+import { openDatabase } from '../../src/store/database.ts'
+import { migrations } from '../../src/store/migrate.ts'
 import { opened, temporaryDirectory } from '../support/store.ts'
 
 const directory = temporaryDirectory()

@@ -5,7 +5,7 @@ import { afterAll, beforeEach, expect, test } from 'bun:test'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { noUsage } from '../../src/domain/job/job.ts'
-import { migrations } from '../../src/store/database.ts'
+import { migrations } from '../../src/store/migrate.ts'
 import { createOutbox } from '../../src/store/outbox.ts'
 import { createTestStore, newJob, opened, plainClaim, temporaryDirectory } from '../support/store.ts'
 
