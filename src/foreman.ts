@@ -5,11 +5,13 @@ import { systemClock, systemRandom } from './clock.ts'
 import type { Config } from './config/config.ts'
 import { dialledUrl } from './domain/address.ts'
 import type { Clock } from './domain/clock.ts'
+import { withHop } from './domain/wire/hops.ts'
 import { askTarget } from './engine/ask.ts'
 import { createBoard } from './engine/board.ts'
 import { createEngine } from './engine/engine.ts'
 import { createGuard } from './http/auth.ts'
 import { createBodyReader } from './http/body.ts'
+import { createHopGuard } from './http/hops.ts'
 import { listenOn } from './http/listen.ts'
 import { createForward } from './http/ollama/forward.ts'
 import { createOllamaHandler } from './http/ollama/handler.ts'
@@ -47,6 +49,8 @@ export type Started =
   | { readonly kind: 'refused'; readonly message: string }
 
 const GRACE_MS = 10_000
+// A target that is asleep must not delay the start; one that leads back here is on a network that is awake.
+const SELF_CHECK_MS = 500
 // A settle that the disk refuses must not hold the exit for ever; a webhook cut off in its last moment would be told twice.
 const STOP_MARGIN_MS = 500
 // A webhook under way may end; one that hangs is still owed, and no reason to stay.
@@ -63,7 +67,12 @@ export const startForeman = async (
   if (opened.kind === 'refused') return opened
   const { db } = opened
   for (const warning of opened.warnings) log.warn('data_directory', { warning })
-  const target = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
+  const instance = monotonicFactory()()
+  const client = createTargetClient({ url: config.ollamaUrl, token: config.ollamaToken ?? undefined, clock })
+  const target: typeof client = {
+    ...client,
+    send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
+  }
   const ledger = createLedger(db, clock)
   const line = createLine(db)
   const board = createBoard()
@@ -111,7 +120,6 @@ export const startForeman = async (
     emit,
   })
   const { worker, state, intake, poller, probe } = engine
-  const instance = monotonicFactory()()
   let draining = false
 
   const forward = createForward({
@@ -121,7 +129,7 @@ export const startForeman = async (
     probe,
     unreachableDeadlineMs: config.unreachableDeadlineMs,
   })
-  const guard = createGuard(config.token)
+  const { guard, hasReturned } = createHopGuard(createGuard(config.token), instance)
   const bodies = createBodyReader(config.maxBodyBytes)
   const onBug = (error: unknown, path: string) =>
     log.error('bug', { path, error: error instanceof Error ? error.stack : String(error) })
@@ -193,13 +201,18 @@ export const startForeman = async (
   port = server.port ?? port
   const url = dialledUrl({ hostname: config.addr.hostname, port })
   // Whatever the addresses look like, a target that answers with our own instance is ourselves.
-  const self = await askTarget(target, '/livez', { wholeTimeoutMs: 500 })
-  if (self.kind === 'answered' && isInstance(self.json, instance)) {
+  const [self] = await Promise.all([
+    askTarget(target, '/livez', { wholeTimeoutMs: SELF_CHECK_MS }),
+    askTarget(target, '/api/version', { wholeTimeoutMs: SELF_CHECK_MS }),
+  ])
+  const isSelf = self.kind === 'answered' && isInstance(self.json, instance)
+  if (isSelf || hasReturned()) {
     await server.stop(true)
     closeStore()
-    return refused(
-      `FOREMAN_OLLAMA_URL ${config.ollamaUrl} is this foreman itself: give it the address of an Ollama server`,
-    )
+    const what = isSelf
+      ? 'is this foreman itself'
+      : 'is a foreman whose own target is this one, so calls would run in a circle'
+    return refused(`FOREMAN_OLLAMA_URL ${config.ollamaUrl} ${what}: give it the address of an Ollama server`)
   }
   engine.start()
   deliveries.start()

@@ -1,5 +1,6 @@
 /** P1: what the target said, to the byte, and what the client asked, to the byte; however TCP and HTTP cut it. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { HOPS_HEADER } from '../../src/domain/wire/hops.ts'
 import { createDice } from '../support/chance.ts'
 import { figure, seedOf } from '../support/figures.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
@@ -78,7 +79,10 @@ const checkRequest = (exchange: RandomExchange, received: ReceivedRequest) => {
   expect(received.target).toBe(exchange.target)
   expect(withoutKeepAlive(exchange, received)).toBe(exchange.requestBody.toString('latin1'))
   const framing = new Set(['content-length', 'transfer-encoding', 'connection', 'x-case'])
-  const headers = received.headers.filter(([name]) => !framing.has(name.toLowerCase()))
+  // The one header of foreman's own: the instance that was passed, and nothing else.
+  const isHops = ([name]: readonly [string, string]) => name === HOPS_HEADER
+  expect(received.headers.filter(isHops)).toEqual([[HOPS_HEADER, expect.stringMatching(/^[0-9A-Z]{26}$/)]])
+  const headers = received.headers.filter((header) => !framing.has(header[0].toLowerCase()) && !isHops(header))
   expect(folded(headers)).toEqual(
     folded([
       ...exchange.requestHeaders,

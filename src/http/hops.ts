@@ -1,0 +1,26 @@
+/** Refuses a request that has been here before, ahead of everything else: each further turn would hold sockets at every foreman of the circle. */
+import { HOPS_HEADER, hopProblem } from '../domain/wire/hops.ts'
+import type { Guard } from './auth.ts'
+import { refusal } from './refuse.ts'
+
+const LOOP_DETECTED = 508
+
+export interface HopGuard {
+  readonly guard: Guard
+  /** Whether one of this foreman's own requests has come back to it. */
+  hasReturned(): boolean
+}
+
+/** `guard`, behind the check that a request does not run in a circle through `instance`. */
+export const createHopGuard = (guard: Guard, instance: string): HopGuard => {
+  let returned = false
+  return {
+    hasReturned: () => returned,
+    guard(request, flavour) {
+      const problem = hopProblem(request.headers.get(HOPS_HEADER), instance)
+      if (problem === null) return guard(request, flavour)
+      returned = true
+      return refusal(flavour ?? 'native', LOOP_DETECTED, problem)
+    },
+  }
+}
