@@ -1,41 +1,56 @@
 /** `foreman simulate`: an Ollama without a GPU in the foreground; it must never claim a port that a real Ollama holds. */
 import { readAddress } from '../config/values.ts'
-import { parseDurationMs, parseSizeBytes } from '../domain/duration.ts'
-import { parseModelName } from '../domain/wire/model-name.ts'
+import { parseDurationMs } from '../domain/duration.ts'
 import {
   believablePace,
   defaultModels,
-  type SimulatedModel,
+  isCurve,
   type Simulator,
   type SimulatorOptions,
 } from '../simulator/simulator.ts'
 import { type Command, exitCode, type Io } from './command.ts'
 import { readFlags, wrong } from './flags.ts'
+import { readModels } from './simulated-models.ts'
 
-const help = `foreman simulate runs an Ollama that needs no GPU, for trying things out and for tests.
+const help = `foreman simulate runs an Ollama that needs no GPU, to try things and for tests.
 
 Usage:  foreman simulate [flags]
 
-  --addr HOST:PORT           where it listens; default 127.0.0.1:11434, port 0 is any free one
-  --models NAME=SIZE,…       installed models; the size may be left out; default llama3.2:3b, qwen3:8b, qwen3:14b, gemma3:4b,
-                            nomic-embed-text
-  --load DURATION            how long loading a model takes; default 1.5s
-  --first-token DURATION     from the start of a generation to its first token; default 200ms
-  --tokens-per-second N      speed after that; default 40, 0 is all at once
-  --max-loaded-models N      as OLLAMA_MAX_LOADED_MODELS; default 1
-  --num-parallel N           as OLLAMA_NUM_PARALLEL; default 1
-  --max-queue N              as OLLAMA_MAX_QUEUE; default 512
-  --control-port PORT        a second port on the same host: faults on command and counters; default none
-  --json                     print {"url":…,"control_url":…,"models":[…]} once it listens
+  --addr HOST:PORT         where it listens; default 127.0.0.1:11434, port 0 is
+                           any free one
+  --models NAME=SIZE,…     installed models; the size may be left out, a family
+                           may follow it (vl=4GiB:qwen3vl); default
+                           llama3.2:3b, qwen3:8b, qwen3:14b, gemma3:4b,
+                           nomic-embed-text
+  --load DURATION          how long loading a model takes; default 1.5s
+  --first-token DURATION   from the start of a generation to its first token;
+                           default 200ms
+  --tokens-per-second N    speed after that; default 40, 0 is all at once
+  --parallel N             as OLLAMA_NUM_PARALLEL; default 1. Embedders and the
+                           families that Ollama forces to one have one
+  --curve 1,1.6,2.1,2.5    what requests of one model gain side by side: total
+                           speed with 1, 2, 3, 4 of them (this is the default;
+                           the last holds beyond)
+  --max-loaded-models N    as OLLAMA_MAX_LOADED_MODELS; default 1
+  --max-queue N            as OLLAMA_MAX_QUEUE; default 512
+  --no-deadlock            without Ollama's own deadlock: there, a request that
+                           carries keep_alive for a model about to make room
+                           keeps it, and whoever waits for the room hangs
+  --control-port PORT      a second port on the same host: faults on command,
+                           counters and these settings; default none
+  --json                   print {"url":…,"control_url":…,"models":[…]} once it
+                           listens
 
 Exit codes: 0 stopped by a signal, 1 the port is taken, 2 usage.
 
 Examples:
   foreman simulate
   foreman simulate --addr 127.0.0.1:0 --models tiny,big:70b=40GiB --load 10s
+  foreman simulate --parallel 4 --curve 1,1.6,2.1,2.5
   foreman simulate --control-port 11435
-  curl -d '{"kind":"reset","phase":"mid-body","times":1}' http://127.0.0.1:11435/fault
-  curl http://127.0.0.1:11435/counters
+  curl -d '{"kind":"reset","phase":"mid-body","times":1}' 127.0.0.1:11435/fault
+  curl -d '{"curve":[1,0.9]}' 127.0.0.1:11435/settings
+  curl 127.0.0.1:11435/counters
 `
 
 const options = {
@@ -45,8 +60,12 @@ const options = {
   'first-token': { type: 'string' },
   'tokens-per-second': { type: 'string' },
   'max-loaded-models': { type: 'string' },
+  parallel: { type: 'string' },
+  // The name of the first version.
   'num-parallel': { type: 'string' },
+  curve: { type: 'string' },
   'max-queue': { type: 'string' },
+  'no-deadlock': { type: 'boolean' },
   'control-port': { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -103,7 +122,9 @@ export const simulatorOptions = (flags: Flags): SimulatorOptions | string => {
     firstTokenMs: read('first-token', believablePace.firstTokenMs, delay, 'a duration such as 200ms or 0'),
     tokensPerSecond: count('tokens-per-second', believablePace.tokensPerSecond, 0),
     maxLoadedModels: count('max-loaded-models', 1, 1),
-    numParallel: count('num-parallel', 1, 1),
+    numParallel: count('parallel', count('num-parallel', 1, 1), 1),
+    curve: read('curve', believablePace.curve, readCurve, 'total speeds such as 1,1.6,2.1,2.5'),
+    deadlock: flags['no-deadlock'] !== true,
     maxQueue: count('max-queue', 512, 1),
     controlPort: read('control-port', null, (text) => integer(text, 0, 65_535) ?? undefined, 'a port from 0 to 65535'),
   }
@@ -120,27 +141,14 @@ const delay = (text: string) => {
   return parsed.kind === 'ok' && parsed.value >= 0 && parsed.value <= 3_600_000 ? parsed.value : undefined
 }
 
+const readCurve = (text: string): readonly number[] | undefined => {
+  const curve = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
+  return isCurve(curve) ? curve : undefined
+}
+
 const integer = (text: string, least: number, most: number): number | undefined => {
   const value = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN
   return value >= least && value <= most ? value : undefined
-}
-
-/** Model names contain colons, so the size follows an equals sign. A known name keeps its known details. */
-const readModels = (text: string): readonly SimulatedModel[] | undefined => {
-  const models: SimulatedModel[] = []
-  for (const part of text.split(',')) {
-    const [name = '', size, ...more] = part.trim().split('=')
-    const bytes = size === undefined ? undefined : parseSizeBytes(size)
-    if (parseModelName(name).kind !== 'name' || bytes?.kind === 'bad' || more.length > 0) return undefined
-    const known = defaultModels.find((model) => model.name.split(':')[0] === name.split(':')[0])
-    const isEmbedder = /embed|minilm|bge/i.test(name)
-    models.push({
-      ...(known ?? (isEmbedder ? { capabilities: ['embedding'] as const } : {})),
-      name,
-      ...(bytes ? { sizeBytes: bytes.value } : {}),
-    })
-  }
-  return models
 }
 
 const modelNames = ({ models = [] }: SimulatorOptions) => models.map(({ name }) => name)

@@ -16,6 +16,10 @@ export interface Counters {
   readonly swaps: number
   /** Loads begun, aborted and failed ones included. */
   readonly loads: number
+  /** Times the line began to wait for an idle model that nobody will unload: Ollama's deadlock. */
+  readonly wedges: number
+  /** Whether it waits like that right now: 0 or 1 (gauge). */
+  readonly wedged: number
   /** Requests whose client left before the answer was complete, whatever they were waiting for. */
   readonly aborts: number
   /** Generation requests open right now (gauge). */
@@ -58,6 +62,8 @@ export const createTally = (): Tally => {
     overlaps: 0,
     swaps: 0,
     loads: 0,
+    wedges: 0,
+    wedged: 0,
     aborts: 0,
     open: 0,
     openMax: 0,

@@ -67,7 +67,7 @@ const embedAll = async (
 ) => {
   const one = async () => {
     if (!(await run.slot())) return false
-    const ms = stage.firstTokenMs * slow
+    const ms = stage.settings.firstTokenMs * slow
     const stays = ms > 0 ? await stage.pulse.delay(ms, call.exchange) : true
     run.leave()
     return stays

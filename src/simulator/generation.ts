@@ -1,7 +1,9 @@
 /** One generation from the wish for a runner to the last chunk, the same for every API; it must never write a byte of JSON itself. */
 import type { Origin } from './answer.ts'
+import type { Runner } from './runner.ts'
 import type { Grant } from './scheduler.ts'
 import { type Ending, outOfMemory, type Piece, readScript, type Script } from './script.ts'
+import { streamSpeed } from './settings.ts'
 import { BUSY, type Call, refuse, type Stage } from './stage.ts'
 import type { Result, Task, Voice } from './voice.ts'
 
@@ -35,10 +37,9 @@ const resultOf = (
   stage: Stage,
   task: Task,
   script: Script,
-  timing: { startNs: number; readyNs: number; workNs: number },
+  timing: { startNs: number; readyNs: number; workNs: number; spokenNs: number },
 ): Result => {
   const now = stage.pulse.nanoseconds()
-  const perToken = stage.tokensPerSecond > 0 ? 1e9 / stage.tokensPerSecond : 1000
   return {
     pieces: script.pieces,
     text: joined(script.pieces, 'text'),
@@ -51,7 +52,7 @@ const resultOf = (
       prompt_eval_count: promptTokens(task),
       prompt_eval_duration: Math.max(1, Math.round(timing.workNs)),
       eval_count: script.pieces.length,
-      eval_duration: Math.max(1, Math.round(script.pieces.length * perToken)),
+      eval_duration: Math.max(1, Math.round(timing.spokenNs)),
     },
   }
 }
@@ -64,28 +65,54 @@ const waitUntil = async (stage: Stage, call: Call, dueNs: number): Promise<boole
   return stage.pulse.delay(waitMs, call.exchange)
 }
 
-/** Streams the pieces as they come due; false when the client left. */
+/** The time to the next token right now: others on the same model slow it down. */
+type Gap = () => number
+
+const gapOf = (stage: Stage, runner: Runner | undefined, slow: number): Gap => {
+  const { settings } = stage
+  return () => {
+    const speed = streamSpeed(settings, runner?.running ?? 1)
+    return speed > 0 ? (1e9 / speed) * slow : 0
+  }
+}
+
+/** Waits while the pieces come due and gives each to `say`; null when the client left, else when the last was over. */
 const speak = async (
   stage: Stage,
   call: Call,
   script: Script,
-  voice: Voice,
-  first: number,
-  gap: number,
-): Promise<boolean> => {
-  const { exchange } = call
+  { first, gap }: { first: number; gap: Gap },
+  say: (piece: Piece) => Promise<boolean> | boolean,
+): Promise<number | null> => {
+  let due = first
   let i = 0
   for (const piece of script.pieces) {
-    if (!(await waitUntil(stage, call, first + i * gap))) return false
-    if (gap === 0 && i % PIECES_PER_BREATH === PIECES_PER_BREATH - 1) await stage.pulse.breathe()
+    if (!(await waitUntil(stage, call, due))) return null
+    const pause = gap()
+    if (pause === 0 && i % PIECES_PER_BREATH === PIECES_PER_BREATH - 1) await stage.pulse.breathe()
+    if (!(await say(piece))) return null
+    due += pause
+    i++
+  }
+  return (await waitUntil(stage, call, due)) ? due : null
+}
+
+const streamed =
+  ({ exchange }: Call, voice: Voice) =>
+  async (piece: Piece): Promise<boolean> => {
     for (const chunk of voice.piece(piece)) {
       if (!exchange.begun) exchange.begin(200, voice.streamHeaders)
       await exchange.chunk(chunk)
       if (exchange.gone) return false
     }
-    i++
+    return true
   }
-  return waitUntil(stage, call, first + i * gap)
+
+/** A whole answer needs no clock per token while nothing can slow it down. */
+const thinkThrough = async (stage: Stage, call: Call, script: Script, pace: { first: number; gap: Gap }) => {
+  if (stage.settings.curve !== null) return speak(stage, call, script, pace, () => true)
+  const due = pace.first + script.pieces.length * pace.gap()
+  return (await waitUntil(stage, call, due)) ? due : null
 }
 
 const endStream = (stage: Stage, call: Call, ending: Ending, voice: Voice, result: Result) => {
@@ -104,26 +131,26 @@ const endWhole = (stage: Stage, call: Call, ending: Ending, voice: Voice, result
   call.exchange.send(200, voice.wholeHeaders, voice.whole(result))
 }
 
-/** The work on a slot; true when it came to its own end. */
+/** The work on a slot: how it ended, or null when it was cut off before. */
 const work = async (
   stage: Stage,
   call: Call,
   task: Task,
   voice: Voice,
-  startNs: number,
-  readyNs: number,
+  { startNs, readyNs, runner }: { startNs: number; readyNs: number; runner: Runner | undefined },
 ): Promise<Ending | null> => {
   const script = scriptOf(task, call)
   for (const id of script.ids) stage.tally.addTo('executions', id)
   const slow = slowFactor(call)
   const begunNs = stage.pulse.nanoseconds()
-  const first = begunNs + (stage.firstTokenMs + script.silentMs) * slow * 1e6
-  const gap = stage.tokensPerSecond > 0 ? (1e9 / stage.tokensPerSecond) * slow : 0
-  const stays = task.streaming
-    ? await speak(stage, call, script, voice, first, gap)
-    : await waitUntil(stage, call, first + script.pieces.length * gap)
-  if (!stays) return null
-  const result = resultOf(stage, task, script, { startNs, readyNs, workNs: first - begunNs })
+  const first = begunNs + (stage.settings.firstTokenMs + script.silentMs) * slow * 1e6
+  const pace = { first, gap: gapOf(stage, runner, slow) }
+  const over = task.streaming
+    ? await speak(stage, call, script, pace, streamed(call, voice))
+    : await thinkThrough(stage, call, script, pace)
+  if (over === null) return null
+  const spokenNs = over > first ? over - first : script.pieces.length * 1000
+  const result = resultOf(stage, task, script, { startNs, readyNs, workNs: first - begunNs, spokenNs })
   if (task.streaming) endStream(stage, call, script.ending, voice, result)
   else endWhole(stage, call, script.ending, voice, result)
   // A commanded cut may have ended the exchange in the last chunk.
@@ -139,7 +166,7 @@ const perform = async (stage: Stage, call: Call, task: Task, voice: Voice, start
   tally.add('generationsStarted')
   let ending: Ending | null = null
   try {
-    ending = await work(stage, call, task, voice, startNs, readyNs)
+    ending = await work(stage, call, task, voice, { startNs, readyNs, runner })
   } finally {
     if (ending?.kind === 'broken' && runner) {
       runner.dead = ending.died

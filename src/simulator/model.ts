@@ -16,6 +16,7 @@ export interface SimulatedModel {
   readonly runnerBytes?: number
   /** How much of that is video memory; default all of it. */
   readonly vramBytes?: number
+  /** As /api/tags prints it; some families have one slot whatever OLLAMA_NUM_PARALLEL says. */
   readonly family?: string
   readonly parameterSize?: string
   readonly quantization?: string
@@ -61,6 +62,8 @@ export interface InstalledModel {
   readonly contextLength: number
   readonly capabilities: readonly Capability[]
   readonly isEmbedder: boolean
+  /** OLLAMA_NUM_PARALLEL does not count for it (wire document, 6.7). */
+  readonly hasOneSlot: boolean
   readonly template: string
   readonly details: Readonly<Record<string, unknown>>
   readonly modifiedAtMs: number
@@ -68,6 +71,21 @@ export interface InstalledModel {
 
 /** sha256 as hex. */
 export const sha256 = (text: string | Uint8Array): string => new Bun.CryptoHasher('sha256').update(text).digest('hex')
+
+/** Families that Ollama never runs side by side (wire document, 6.7). */
+export const oneSlotFamilies: ReadonlySet<string> = new Set([
+  'mllama',
+  'qwen3vl',
+  'qwen3vlmoe',
+  'qwen35',
+  'qwen35moe',
+  'qwen3next',
+  'lfm2',
+  'lfm2moe',
+  'nemotron_h',
+  'nemotron_h_moe',
+  'nemotron_h_omni',
+])
 
 const TEMPLATE = '{{- range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}assistant:'
 
@@ -94,6 +112,7 @@ export const install = (spec: SimulatedModel, nowMs: number): InstalledModel => 
     contextLength: spec.contextLength ?? (isEmbedder ? 512 : 32_768),
     capabilities,
     isEmbedder,
+    hasOneSlot: !capabilities.includes('completion') || oneSlotFamilies.has(family),
     template: spec.template ?? TEMPLATE,
     details: {
       parent_model: '',

@@ -86,7 +86,7 @@ export const pull: Handler = (stage, call) => {
   const error = pullProblem(stage, name)
   return report(stage, call, request.stream !== false, {
     lines: error === null ? pullLines(name) : [{ status: 'pulling manifest' }],
-    pauseMs: error === null ? stage.loadMs / PULL_STEPS : 0,
+    pauseMs: error === null ? stage.settings.loadMs / PULL_STEPS : 0,
     error,
     apply: () => {
       if (stage.library.find(name).kind !== 'found') stage.library.add({ name })

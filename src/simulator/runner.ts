@@ -16,6 +16,8 @@ export interface Runner {
   evicted: boolean
   /** Crashed; noticed by the next request, which reloads. */
   dead: boolean
+  /** Slots in use. */
+  readonly running: number
   /** Waits for a slot, first come first served; false when the client left first. */
   slot(departure: Departure): Promise<boolean> | boolean
   leaveSlot(): void
@@ -39,6 +41,9 @@ export const createRunner = (
     cancelExpiry: () => undefined,
     evicted: false,
     dead: false,
+    get running() {
+      return slots - free
+    },
     slot(departure) {
       if (departure.gone) return false
       if (free > 0) {

@@ -1,9 +1,11 @@
 /** Ollama's scheduler (wire document, section 6), its starvation and its deadlock included; it must never be fairer than the real one. */
 import type { Tally } from './counters.ts'
+import { createMemory, type Hold } from './memory.ts'
 import type { InstalledModel } from './model.ts'
 import type { Departure, Pulse } from './pulse.ts'
 import { createRunner, type Runner } from './runner.ts'
 import { needsReload, type RunnerOptions } from './runner-options.ts'
+import type { Settings } from './settings.ts'
 
 /** What a request needs before it may use the GPU. */
 export interface Wish {
@@ -20,7 +22,7 @@ export interface Wish {
 
 /** How the wait for a runner ended. */
 export type Grant =
-  | { readonly kind: 'ready'; readonly runner: Runner; release(): void }
+  | ({ readonly kind: 'ready' } & Hold)
   | { readonly kind: 'busy' }
   | { readonly kind: 'failed'; readonly text: string }
   | { readonly kind: 'gone' }
@@ -36,10 +38,7 @@ export interface Resident {
 export interface SchedulerDeps {
   readonly pulse: Pulse
   readonly tally: Tally
-  readonly loadMs: number
-  readonly maxLoadedModels: number
-  readonly numParallel: number
-  readonly maxQueue: number
+  readonly settings: Settings
 }
 
 export interface Scheduler {
@@ -55,8 +54,8 @@ const DEFAULT_KEEP_ALIVE_MS = 300_000
 const GONE: Grant = { kind: 'gone' }
 
 /** Idle first, then the shortest keep-alive, then the path of the weights. */
-const chooseVictim = (runners: Iterable<Runner>): Runner | undefined =>
-  [...runners].sort(
+const chooseVictim = (runners: readonly Runner[]): Runner | undefined =>
+  runners.toSorted(
     (a, b) =>
       Number(a.refs > 0) - Number(b.refs > 0) ||
       // Infinity - Infinity is NaN, which sorts as equal.
@@ -64,72 +63,30 @@ const chooseVictim = (runners: Iterable<Runner>): Runner | undefined =>
       (a.model.weights < b.model.weights ? -1 : 1),
   )[0]
 
+/** A loaded runner that can serve the wish without a reload. */
+const fitting = (runner: Runner | undefined, { options }: Wish): Runner | undefined =>
+  runner && !runner.dead && !needsReload(runner.options, options) ? runner : undefined
+
 /** An empty GPU. */
-export const createScheduler = ({
-  pulse,
-  tally,
-  loadMs,
-  maxLoadedModels,
-  numParallel,
-  maxQueue,
-}: SchedulerDeps): Scheduler => {
-  const runners = new Map<string, Runner>()
+export const createScheduler = ({ pulse, tally, settings }: SchedulerDeps): Scheduler => {
+  const memory = createMemory(pulse, tally, settings)
   const pending: { wish: Wish; settle: (grant: Grant) => void }[] = []
-  let unloadWaiters: (() => void)[] = []
   let pumping = false
 
-  const unload = (runner: Runner) => {
-    runner.cancelExpiry()
-    if (runners.get(runner.model.weights) !== runner) return
-    runners.delete(runner.model.weights)
-    if (runner.evicted) tally.add('swaps')
-    const waiters = unloadWaiters
-    unloadWaiters = []
-    for (const wake of waiters) wake()
-  }
-
-  const stop = (runner: Runner) => {
-    runner.keepAliveMs = 0
-    runner.expiresAtMs = pulse.now()
-    runner.cancelExpiry()
-    if (runner.refs === 0) unload(runner)
-  }
-
-  const release = (runner: Runner) => {
-    runner.refs--
-    if (runner.refs > 0) return
-    if (runner.keepAliveMs <= 0) return unload(runner)
-    runner.expiresAtMs = pulse.now() + runner.keepAliveMs
-    runner.cancelExpiry()
-    runner.cancelExpiry = pulse.after(runner.keepAliveMs, () => stop(runner))
-  }
-
-  const use = (runner: Runner, wish: Wish): Grant => {
-    runner.refs++
-    runner.cancelExpiry()
-    // A request that says nothing leaves what the last one said; this also undoes a pending eviction (6.5).
-    if (wish.keepAliveMs !== undefined) runner.keepAliveMs = wish.keepAliveMs
-    let released = false
-    return {
-      kind: 'ready',
-      runner,
-      release() {
-        if (released) return
-        released = true
-        release(runner)
-      },
-    }
-  }
+  const use = (runner: Runner, { keepAliveMs }: Wish): Grant => ({
+    kind: 'ready',
+    ...memory.hold(runner, keepAliveMs),
+  })
 
   const load = async (wish: Wish): Promise<Grant> => {
     tally.add('loads')
-    const ms = (wish.model.spec.loadMs ?? loadMs) * wish.slowFactor
+    const ms = (wish.model.spec.loadMs ?? settings.loadMs) * wish.slowFactor
     if (ms > 0 && !(await pulse.delay(ms, wish.departure))) return GONE
     const error = wish.loadError ?? wish.model.spec.loadError
     if (error !== undefined) return { kind: 'failed', text: error }
-    const slots = wish.model.isEmbedder ? 1 : numParallel
+    const slots = wish.model.hasOneSlot ? 1 : settings.numParallel
     const runner = createRunner(wish.model, wish.options, wish.keepAliveMs ?? DEFAULT_KEEP_ALIVE_MS, slots)
-    runners.set(wish.model.weights, runner)
+    memory.add(runner)
     return use(runner, wish)
   }
 
@@ -137,16 +94,13 @@ export const createScheduler = ({
   const serve = async (wish: Wish): Promise<Grant> => {
     for (;;) {
       if (wish.departure.gone) return GONE
-      const loaded = runners.get(wish.model.weights)
-      if (loaded && !loaded.dead && !needsReload(loaded.options, wish.options)) return use(loaded, wish)
-      const victim = loaded ?? (runners.size >= maxLoadedModels ? chooseVictim(runners.values()) : undefined)
+      const loaded = memory.get(wish.model.weights)
+      const fits = fitting(loaded, wish)
+      if (fits) return use(fits, wish)
+      const runners = memory.all()
+      const victim = loaded ?? (runners.length >= settings.maxLoadedModels ? chooseVictim(runners) : undefined)
       if (!victim) return load(wish)
-      const unloaded = new Promise<void>((resolve) => unloadWaiters.push(resolve))
-      victim.evicted = !victim.dead
-      victim.keepAliveMs = 0
-      victim.cancelExpiry()
-      if (victim.refs === 0) unload(victim)
-      await unloaded
+      await memory.evict(victim)
     }
   }
 
@@ -159,23 +113,24 @@ export const createScheduler = ({
 
   return {
     acquire(wish) {
-      const loaded = runners.get(wish.model.weights)
-      if (loaded && !loaded.dead && !needsReload(loaded.options, wish.options)) return use(loaded, wish)
-      if (pending.length >= maxQueue) return { kind: 'busy' }
+      const fits = fitting(memory.get(wish.model.weights), wish)
+      if (fits) return use(fits, wish)
+      if (pending.length >= settings.maxQueue) return { kind: 'busy' }
       return new Promise((settle) => {
         pending.push({ wish, settle })
         pump()
       })
     },
     expire(model) {
-      const runner = runners.get(model.weights)
-      if (runner) stop(runner)
+      const runner = memory.get(model.weights)
+      if (runner) memory.stop(runner)
     },
     expireAll() {
-      for (const runner of [...runners.values()]) stop(runner)
+      for (const runner of memory.all()) memory.stop(runner)
     },
     residents: () =>
-      [...runners.values()]
+      memory
+        .all()
         .map((runner) => ({
           model: runner.model,
           contextLength: runner.options.num_ctx,

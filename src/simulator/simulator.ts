@@ -13,32 +13,22 @@ import { createPulse } from './pulse.ts'
 import { bags, decodeBody, text } from './request-body.ts'
 import { createRouter } from './router.ts'
 import { createScheduler } from './scheduler.ts'
+import { type Settings, withDefaults } from './settings.ts'
 import type { Call, Stage } from './stage.ts'
 
 export type { Counters } from './counters.ts'
 export type { Fault } from './fault.ts'
 export { type Impostor, type ImpostorName, impostorNames, impostors } from './impostor.ts'
-export { defaultModels, type SimulatedModel } from './model.ts'
+export { defaultModels, oneSlotFamilies, type SimulatedModel } from './model.ts'
+export { isCurve, type Settings } from './settings.ts'
 
 /** Everything is optional; without delays given, everything happens at once. */
-export interface SimulatorOptions {
+export interface SimulatorOptions extends Partial<Settings> {
   /** Default 127.0.0.1. */
   readonly hostname?: string
   /** Default 0: any free port. */
   readonly port?: number
   readonly models?: readonly SimulatedModel[]
-  /** Default 0. */
-  readonly loadMs?: number
-  /** Default 0. */
-  readonly firstTokenMs?: number
-  /** Default 0: all tokens at once. */
-  readonly tokensPerSecond?: number
-  /** OLLAMA_MAX_LOADED_MODELS; default 1. */
-  readonly maxLoadedModels?: number
-  /** OLLAMA_NUM_PARALLEL; default 1. */
-  readonly numParallel?: number
-  /** OLLAMA_MAX_QUEUE; default 512. */
-  readonly maxQueue?: number
   readonly version?: string
   /** What pull finds: everything but names that begin with `nope` (default), or no network. */
   readonly registry?: 'full' | 'offline'
@@ -46,8 +36,13 @@ export interface SimulatorOptions {
   readonly controlPort?: number | null
 }
 
-/** A delay for each step that feels like a laptop. */
-export const believablePace = { loadMs: 1500, firstTokenMs: 200, tokensPerSecond: 40 } as const
+/** A delay for each step that feels like a laptop, and what such a card gains from requests side by side. */
+export const believablePace = {
+  loadMs: 1500,
+  firstTokenMs: 200,
+  tokensPerSecond: 40,
+  curve: [1, 1.6, 2.1, 2.5],
+} as const
 
 /** A loaded model. `expiresAt` is null when it stays for ever. */
 export interface ResidentModel {
@@ -70,6 +65,8 @@ export interface Simulator {
   fault(fault: Fault | null): void
   /** Half-open: connects succeed, nothing is read or answered, open sockets fall silent, all delays stand still. */
   sleep(): void
+  /** Turns knobs while it runs. */
+  set(change: Partial<Settings>): void
   /** Takes up everything where it stood, departures of clients included. */
   wake(): void
   residents(): readonly ResidentModel[]
@@ -95,25 +92,16 @@ const isGeneration = (stage: Stage, { exchange, route }: Call): boolean => {
   return !(isEmpty(messages) && isEmpty(prompt) && route.flavour === 'native' && keepAliveMs(keep_alive) === 0)
 }
 
-const createStage = (options: SimulatorOptions): Stage => {
+const createStage = (options: SimulatorOptions, settings: Settings): Stage => {
   const pulse = createPulse()
   const tally = createTally()
   return {
     pulse,
     tally,
     library: createLibrary(options.models ?? defaultModels, pulse),
-    scheduler: createScheduler({
-      pulse,
-      tally,
-      loadMs: options.loadMs ?? 0,
-      maxLoadedModels: options.maxLoadedModels ?? 1,
-      numParallel: options.numParallel ?? 1,
-      maxQueue: options.maxQueue ?? 512,
-    }),
+    scheduler: createScheduler({ pulse, tally, settings }),
+    settings,
     version: options.version ?? '0.33.0',
-    firstTokenMs: options.firstTokenMs ?? 0,
-    tokensPerSecond: options.tokensPerSecond ?? 0,
-    loadMs: options.loadMs ?? 0,
     registry: options.registry ?? 'full',
   }
 }
@@ -129,7 +117,8 @@ const track = (stage: Stage, call: Call) => {
 /** Starts a simulator; rejects when its port is taken. */
 export const startSimulator = async (options: SimulatorOptions = {}): Promise<Simulator> => {
   const hostname = options.hostname ?? '127.0.0.1'
-  const stage = createStage(options)
+  const settings = withDefaults(options)
+  const stage = createStage(options, settings)
   const { pulse, tally, scheduler } = stage
   const board = createFaultBoard()
   const standing = new Map<'refuse' | 'sleep', Fault>()
@@ -162,6 +151,7 @@ export const startSimulator = async (options: SimulatorOptions = {}): Promise<Si
     } else board.add(command)
   }
   const sleep = () => fault({ kind: 'sleep' })
+  const set = (change: Partial<Settings>) => void Object.assign(settings, change)
   const residents = (): ResidentModel[] =>
     scheduler.residents().map(({ model, contextLength, expiresAtMs, working }) => ({
       name: model.name,
@@ -182,6 +172,8 @@ export const startSimulator = async (options: SimulatorOptions = {}): Promise<Si
       fault,
       sleep,
       wake,
+      settings,
+      set,
     })
   }
 
@@ -193,6 +185,7 @@ export const startSimulator = async (options: SimulatorOptions = {}): Promise<Si
     fault,
     sleep,
     wake,
+    set,
     residents,
     waitFor: tally.waitFor,
     async stop() {

@@ -10,6 +10,7 @@ import type { InstalledModel } from './model.ts'
 import type { Pulse } from './pulse.ts'
 import { type Bag, decodeBody } from './request-body.ts'
 import type { Scheduler } from './scheduler.ts'
+import type { Settings } from './settings.ts'
 
 /** The parts of one simulator. */
 export interface Stage {
@@ -17,11 +18,8 @@ export interface Stage {
   readonly tally: Tally
   readonly library: Library
   readonly scheduler: Scheduler
+  readonly settings: Settings
   readonly version: string
-  readonly firstTokenMs: number
-  /** 0: all at once. */
-  readonly tokensPerSecond: number
-  readonly loadMs: number
   /** What pull finds: everything but names that begin with `nope`, or no network. */
   readonly registry: 'full' | 'offline'
 }

@@ -16,6 +16,8 @@ describe('the flags of foreman simulate', () => {
       tokensPerSecond: 40,
       maxLoadedModels: 1,
       numParallel: 1,
+      curve: [1, 1.6, 2.1, 2.5],
+      deadlock: true,
       maxQueue: 512,
       controlPort: null,
     })
@@ -24,12 +26,14 @@ describe('the flags of foreman simulate', () => {
   test('turn every knob', () => {
     const options = simulatorOptions({
       addr: ':0',
-      models: 'tiny, big:70b=40GiB,my-embed=1000',
+      models: 'tiny, big:70b=40GiB,my-embed=1000,vl=:mllama,qwen3-vl:8b',
       load: '0',
       'first-token': '1s',
       'tokens-per-second': '0',
       'max-loaded-models': '2',
-      'num-parallel': '4',
+      parallel: '4',
+      curve: '1, 0.9',
+      'no-deadlock': true,
       'max-queue': '5',
       'control-port': '0',
     })
@@ -40,12 +44,16 @@ describe('the flags of foreman simulate', () => {
         { name: 'tiny' },
         { name: 'big:70b', sizeBytes: 40 * 1024 ** 3 },
         { name: 'my-embed', sizeBytes: 1000, capabilities: ['embedding'] },
+        { name: 'vl', family: 'mllama' },
+        { name: 'qwen3-vl:8b', family: 'qwen3vl' },
       ],
       loadMs: 0,
       firstTokenMs: 1000,
       tokensPerSecond: 0,
       maxLoadedModels: 2,
       numParallel: 4,
+      curve: [1, 0.9],
+      deadlock: false,
       maxQueue: 5,
       controlPort: 0,
     })
@@ -57,6 +65,11 @@ describe('the flags of foreman simulate', () => {
     ['models', 'tiny=1GB'],
     ['models', 'tiny=1=2'],
     ['models', ''],
+    ['models', 'tiny='],
+    ['models', 'tiny=1:A B'],
+    ['curve', '1,'],
+    ['curve', '1,-2'],
+    ['curve', 'fast'],
     ['load', 'slow'],
     ['load', '-1s'],
     ['tokens-per-second', '-1'],
@@ -68,6 +81,11 @@ describe('the flags of foreman simulate', () => {
 })
 
 describe('foreman simulate', () => {
+  test('has help that fits a terminal, and knows the flag of the first version', () => {
+    expect(command.help.split('\n').filter((line) => line.length > 80)).toEqual([])
+    expect(simulatorOptions({ 'num-parallel': '3' })).toMatchObject({ numParallel: 3 })
+  })
+
   test('answers as Ollama until a signal stops it', async () => {
     const io = createIo()
     const code = command.run(['--addr', '127.0.0.1:0', '--models', 'tiny', '--control-port', '0', '--json'], io)
