@@ -19,6 +19,9 @@ const output = (stream: NodeJS.WriteStream): FlushableOutput => {
   })
   return {
     isTerminal: stream.isTTY === true,
+    get columns() {
+      return stream.isTTY === true ? stream.columns : null
+    },
     get isClosed() {
       return isClosed
     },

@@ -28,6 +28,8 @@ export const exitCodeMeanings: readonly (readonly [number, string])[] = [
 export interface Output {
   write(text: string): void
   readonly isTerminal: boolean
+  /** How wide the terminal is; null where it is none. */
+  readonly columns: number | null
   /** The reader has left, as `head` does: what comes now is for nobody. */
   readonly isClosed: boolean
   /** Characters written that the reader has not taken yet. */

@@ -2,6 +2,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { nearest } from '../domain/nearest.ts'
 import { exitCode, type Io } from './command.ts'
+import { wrapHelp } from './wrap.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
@@ -45,7 +46,7 @@ export const readFlags = <const T extends Options>(
     else values[token.name] = token.value ?? true
   }
   if (values['help']) {
-    io.stdout.write(help)
+    io.stdout.write(wrapHelp(help))
     return { kind: 'exit', code: exitCode.ok }
   }
   if (rest.length > restMax) return wrong(io, `"${rest[restMax]}" is one word too many`)
@@ -59,6 +60,9 @@ export const wrong = (io: Io, problem: string): { readonly kind: 'exit'; readonl
 }
 
 const unknownFlag = (rawName: string, known: readonly string[]) => {
-  const meant = nearest(rawName.replace(/^-+/, ''), known)
+  const name = rawName.replace(/^-+/, '')
+  // `--webhook-url` is no typo of `--webhook`, and yet that is what was meant.
+  const meant =
+    nearest(name, known) ?? known.find((one) => name.includes(one) || (name.length > 2 && one.includes(name)))
   return `there is no flag ${rawName}${meant ? `, did you mean --${meant}?` : ''}`
 }

@@ -130,14 +130,20 @@ const idsForm =
       .map(({ id }) => `${id}\n`)
       .join('')
 
-const headings = ['ID', 'STATE', 'MODEL', 'AGE', 'TOOK', 'TRY', 'NOTE']
+const headings = ['ID', 'STATE', 'MODEL', 'AGE', 'TOOK', 'NOTE']
 
 const tableForm =
   (io: Io) =>
   ({ jobs, isFirst }: Page) => {
     const rows = readable(jobs).map((job) => cellsOf(job, io.clock.now()))
     if (isFirst && rows.length === 0) return 'No jobs.\n'
-    const table = renderTable(headings, rows, createStyle(io), ['AGE', 'TOOK'])
+    const table = renderTable(headings, rows, createStyle(io), ['AGE', 'TOOK'], {
+      columns: io.stdout.columns,
+      narrow: [
+        ['NOTE', 12],
+        ['MODEL', 8],
+      ],
+    })
     return isFirst ? table : table.slice(table.indexOf('\n') + 1)
   }
 
@@ -146,14 +152,18 @@ const readable = (jobs: readonly unknown[]): Job[] => jobs.map(readJob).filter((
 const cellsOf = (job: Job, nowMs: number): string[] => {
   const createdAt = timeOf(job, 'created_at')
   const ran = ranMs(job, nowMs)
-  const attempt = numberOf(job.json, 'attempt')
   return [
     job.id,
     job.state,
     oneLine(job.model, 40),
     createdAt === null ? '-' : humanSpan(nowMs - createdAt),
     ran === null ? '-' : humanSpan(ran),
-    attempt === undefined ? '-' : `${attempt}/${numberOf(job.json, 'max_attempts') ?? '?'}`,
-    oneLine(errorOf(job) ?? outlook(job.json), 60),
+    oneLine([attemptNote(job), errorOf(job) ?? outlook(job.json)].filter(Boolean).join(', '), 200),
   ]
+}
+
+/** A first attempt is the rule and needs no words. */
+const attemptNote = ({ json }: Job): string => {
+  const attempt = numberOf(json, 'attempt') ?? 0
+  return attempt > 1 ? `attempt ${attempt} of ${numberOf(json, 'max_attempts') ?? '?'}` : ''
 }

@@ -1,5 +1,5 @@
 /** `foreman models`: what the target has installed and what is loaded, as one table; it must never change either. */
-import { createClient, reportFailure, unexpected } from './client.ts'
+import { type Client, createClient, type Failed, reportFailure, unexpected } from './client.ts'
 import { type Command, exitCode, type Io } from './command.ts'
 import { listOf, numberOf, textOf } from './fields.ts'
 import { readFlags } from './flags.ts'
@@ -36,8 +36,8 @@ export const modelsCommand: Command = {
     const { client } = created
     const lists: unknown[] = []
     for (const path of ['/api/tags', '/api/ps']) {
-      const reply = await client.request('GET', path)
-      if (reply.kind === 'failed') return reportFailure(io, reply)
+      const reply = await client.request('GET', path, { timeoutMs: LISTS_MS })
+      if (reply.kind === 'failed') return reportSilence(io, client, reply)
       if (reply.status !== 200 || reply.json === undefined) {
         const said = textOf(reply.json, 'error')
         io.stderr.write(
@@ -51,6 +51,18 @@ export const modelsCommand: Command = {
     io.stdout.write(flags.values.json ? `${JSON.stringify(rows)}\n` : render(rows, io))
     return exitCode.ok
   },
+}
+
+// Foreman itself says within this time that its target is away.
+const LISTS_MS = 35_000
+
+/** No answer is either foreman's silence or its target's: whether foreman lives tells which. */
+const reportSilence = async (io: Io, client: Client, failure: Failed): Promise<number> => {
+  if (failure.code !== exitCode.unreachable) return reportFailure(io, failure)
+  const alive = await client.request('GET', '/livez')
+  if (alive.kind === 'failed' || alive.status !== 200) return reportFailure(io, failure)
+  io.stderr.write(`foreman: ${client.url} is there, but its target does not answer: \`foreman status\` tells more\n`)
+  return exitCode.no
 }
 
 const joined = (tags: unknown, ps: unknown): ModelRow[] => {
@@ -78,7 +90,10 @@ const render = (rows: readonly ModelRow[], io: Io) => {
     resident ? 'loaded' : '-',
     resident ? expiryText(expires_at, io.clock.now()) : '-',
   ])
-  return renderTable(['NAME', 'SIZE', 'QUANTIZATION', 'RESIDENT', 'EXPIRES'], cells, createStyle(io), ['SIZE'])
+  return renderTable(['NAME', 'SIZE', 'QUANTIZATION', 'RESIDENT', 'EXPIRES'], cells, createStyle(io), ['SIZE'], {
+    columns: io.stdout.columns,
+    narrow: [['NAME', 20]],
+  })
 }
 
 /** Ollama writes "for ever" as a date about 292 years ahead. */

@@ -1,4 +1,5 @@
 /** The flags of `foreman submit` to the body of POST /jobs; it must never guess what was left out. */
+import { canonicalName } from '../domain/wire/model-name.ts'
 import type { Io } from './command.ts'
 import { jsonOf } from './fields.ts'
 
@@ -32,6 +33,20 @@ export type Payload =
 /** A sentence about the command line, thrown only within this file. */
 class Fault extends Error {}
 
+/** `foreman submit llama3.2:3b Why?`, as people of `ollama run` type it: without --model the first word is the model. */
+export const withModel = (
+  flags: PayloadFlags,
+  words: readonly string[],
+): { flags: PayloadFlags; words: readonly string[] } => {
+  const [model, ...prompt] = words
+  if (flags.model !== undefined || flags['raw-body'] !== undefined) return { flags, words }
+  if (model === undefined || canonicalName(model) === null) return { flags, words }
+  // The rest is one prompt, with or without quotes; "-" keeps its meaning.
+  const spoken = prompt.filter((word) => word !== '-').join(' ')
+  const piped = prompt.includes('-') ? ['-'] : []
+  return { flags: { ...flags, model }, words: [...(spoken === '' ? [] : [spoken]), ...piped] }
+}
+
 /** The body, or one sentence about the flag that is wrong. */
 export const readPayload = async (io: Io, flags: PayloadFlags, words: readonly string[]): Promise<Payload> => {
   try {
@@ -56,7 +71,8 @@ const rawBody = async (io: Io, flags: PayloadFlags, words: readonly string[], pa
 
 const chatBody = async (io: Io, flags: PayloadFlags, words: readonly string[]) => {
   const { model, system, webhook } = flags
-  if (model === undefined) throw new Fault('which model? Say --model NAME; `foreman models` lists the installed ones')
+  if (model === undefined)
+    throw new Fault('which model? `foreman submit MODEL PROMPT`; `foreman models` lists the installed ones')
   const options = optionsOf(flags.option ?? [])
   const format = flags.format === undefined ? undefined : await formatOf(io, flags.format)
   const images = await Promise.all((flags.image ?? []).map((path) => bytesOf(io, '--image', path)))

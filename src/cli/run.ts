@@ -2,6 +2,7 @@
 import { nearest } from '../domain/nearest.ts'
 import { exitCode, exitCodeMeanings, type Io } from './command.ts'
 import { verbs } from './verbs.ts'
+import { wrapHelp } from './wrap.ts'
 
 /** What `foreman` alone prints. */
 export const overview =
@@ -23,7 +24,7 @@ Exit codes: ${exitCodeMeanings.map(([code, meaning]) => `${code} ${meaning}`).jo
 export const runCommandLine = async (argv: readonly string[], io: Io): Promise<number> => {
   const [word, ...args] = argv
   if (word === undefined || word === '--help' || word === '-h') {
-    io.stdout.write(overview())
+    io.stdout.write(wrapHelp(overview()))
     return exitCode.ok
   }
   const name = word === '--version' || word === '-v' ? 'version' : word

@@ -5,17 +5,17 @@ import { type Command, exitCode, type Io } from './command.ts'
 import { numberOf, textOf } from './fields.ts'
 import { readFlags, wrong } from './flags.ts'
 import { errorOf, fetchAnswer, type Job, outlook, readJob, reportProblem, standing, writeAnswer } from './job.ts'
-import { payloadOptions, readPayload } from './payload.ts'
+import { payloadOptions, readPayload, withModel } from './payload.ts'
 import { createInterruption, createProgress, type Interruption } from './progress.ts'
 import { streamAnswer } from './stream-answer.ts'
 
 const help = `foreman submit puts a prompt into the queue and prints the job's id.
 
-Usage:  foreman submit --model NAME [flags] [PROMPT] [-]
+Usage:  foreman submit MODEL [flags] [PROMPT] [-]
 
 The prompt is the argument, --file, or what is piped in; "-" adds stdin to an argument.
 
-  --model NAME             which model; \`foreman models\` lists them
+  --model NAME             the model, where it is not the first word; \`foreman models\` lists them
   --system TEXT            the system message
   --file PATH              read the prompt from a file ("-" is stdin)
   --image PATH             send a picture along; may be repeated
@@ -34,9 +34,9 @@ Ctrl-C while waiting leaves the job in the queue.
 Exit codes: 0 accepted, or done; 1 refused, failed or cancelled; 2 usage; 3 no foreman answered; 4 token; 130 Ctrl-C.
 
 Examples:
-  foreman submit --model qwen3:14b "Why is the sky blue?"
-  foreman submit --model qwen3:14b --stream "Why is the sky blue?"
-  git diff | foreman submit --model qwen3:14b --wait "Review this change:" -
+  foreman submit qwen3:14b "Why is the sky blue?"
+  foreman submit qwen3:14b --stream "Why is the sky blue?"
+  git diff | foreman submit qwen3:14b --wait "Review this change:" -
   foreman submit --model gemma3:4b --image cat.jpg --wait "What is this?"
   id=$(foreman submit --model qwen3:14b --webhook http://nas:9000/hook --file prompt.txt)
   foreman submit --raw-body payload.json --idempotency-key nightly-2026-01-31
@@ -56,13 +56,14 @@ const SUBMIT_MS = 120_000
 export const submitCommand: Command = {
   help,
   async run(args, io) {
-    const flags = readFlags(args, options, { io, help, restMax: 2 })
+    const flags = readFlags(args, options, { io, help, restMax: Number.POSITIVE_INFINITY })
     if (flags.kind === 'exit') return flags.code
-    const { values, rest } = flags
+    const { values } = flags
+    const { flags: said, words: rest } = withModel(values, flags.rest)
     const extra = rest.length > 1 ? rest.filter((word) => word !== '-')[1] : undefined
     if (extra !== undefined) return wrong(io, `"${extra}" is one word too many: put the prompt in quotes`).code
     if (values.stream && values.json) return wrong(io, '--stream prints text: use --wait with --json').code
-    const payload = await readPayload(io, values, rest)
+    const payload = await readPayload(io, said, rest)
     if (payload.kind === 'wrong') return wrong(io, payload.problem).code
     const created = createClient(io)
     if (created.kind === 'exit') return created.code

@@ -15,24 +15,57 @@ export const createStyle = ({ env, stdout }: Pick<Io, 'env' | 'stdout'>): Style 
   return { bold: paint(1), dim: paint(2), bad: paint(31), good: paint(32) }
 }
 
+/** Which columns of a table give way, the first first, and how narrow they may get. */
+export interface Fit {
+  /** What the terminal has; null is as wide as need be. */
+  readonly columns: number | null
+  readonly narrow: readonly (readonly [heading: string, least: number])[]
+}
+
+const GAP = 2
+
+const cut = (cell: string, width: number): string => {
+  if (Bun.stringWidth(cell) <= width) return cell
+  let kept = ''
+  for (const letter of cell) {
+    if (Bun.stringWidth(kept + letter) > width - 1) break
+    kept += letter
+  }
+  return `${kept.trimEnd()}…`
+}
+
+/** The widths of the columns, with those that may give way as narrow as they have to be. */
+const fitted = (headings: readonly string[], widths: readonly number[], { columns, narrow }: Fit): number[] => {
+  const all = [...widths]
+  if (columns === null) return all
+  for (const [heading, least] of narrow) {
+    const at = headings.indexOf(heading)
+    const over = all.reduce((sum, width) => sum + width, 0) + GAP * (all.length - 1) - columns
+    if (over > 0) all[at] = Math.max(Math.min(all[at]!, least), all[at]! - over)
+  }
+  return all
+}
+
 /** Rows under their headings, columns two blanks apart, numbers in columns named in `right` to the right. */
 export const renderTable = (
   headings: readonly string[],
   rows: readonly (readonly string[])[],
   style: Style,
   right: readonly string[] = [],
+  fit: Fit = { columns: null, narrow: [] },
 ) => {
-  const widths = headings.map((heading, column) =>
+  const wanted = headings.map((heading, column) =>
     Math.max(Bun.stringWidth(heading), ...rows.map((row) => Bun.stringWidth(row[column] ?? ''))),
   )
+  const widths = fitted(headings, wanted, fit)
   const line = (cells: readonly string[]) =>
     headings
       .map((heading, column) => {
-        const cell = cells[column] ?? ''
+        const cell = cut(cells[column] ?? '', widths[column]!)
         const blanks = ' '.repeat(widths[column]! - Bun.stringWidth(cell))
         return right.includes(heading) ? blanks + cell : cell + blanks
       })
-      .join('  ')
+      .join(' '.repeat(GAP))
       .trimEnd()
   return [style.bold(line(headings)), ...rows.map(line), ''].join('\n')
 }

@@ -6,6 +6,7 @@ import { type Idempotency, isFinal, type JobState } from '../domain/job/job.ts'
 import { type JobRequest, readJobRequest } from '../domain/job/job-request.ts'
 import type { Problem } from '../domain/job/problem.ts'
 import { withKeepAlive } from '../domain/wire/call.ts'
+import { installedLike } from '../domain/wire/inventory.ts'
 import { type KeepAlivePolicy, keepAliveFor } from '../domain/wire/keep-alive.ts'
 import type { Board } from './board.ts'
 import type { Poller } from './poller.ts'
@@ -88,10 +89,10 @@ export const createJobs = (deps: JobsDeps): Jobs => {
     if (isInstalled(request)) return null
     if (state.view.reachable) await deps.poller.poll()
     if (isInstalled(request)) return null
-    return problem(
-      'model-not-installed',
-      `model "${request.call.model}" is not installed on the target: pull it first, or check the name`,
-    )
+    const { model } = request.call
+    const meant = installedLike(state.view.inventory, model)
+    const advice = meant === null ? 'pull it first, or check the name' : `did you mean "${meant}"? Else pull it first`
+    return problem('model-not-installed', `model "${model}" is not installed on the target: ${advice}`)
   }
 
   const check = async (request: JobRequest): Promise<SubmitOutcome | { kind: 'ok'; request: JobRequest }> => {

@@ -181,6 +181,20 @@ embed:latest  274 MB  F16           loaded    in 4m
   })
 })
 
+test('foreman models does not blame foreman for a target that says nothing: exit code 1', async () => {
+  const silent = Promise.withResolvers<Response>()
+  const { url } = stubOf({
+    '/api/tags': () => Response.json({ models: [] }),
+    '/api/ps': () => silent.promise,
+    '/livez': () => Response.json({}),
+  })
+  const io = createIo({ FOREMAN_URL: url })
+  // Longer than foreman itself takes to say that its target is away; here it is over at once.
+  const clock = { ...io.clock, after: (ms: number, run: () => void) => io.clock.after(ms > 30_000 ? 20 : ms, run) }
+  expect(await runCommandLine(['models'], { ...io, clock })).toBe(1)
+  expect(io.err()).toBe(`foreman: ${url} is there, but its target does not answer: \`foreman status\` tells more\n`)
+})
+
 describe('foreman healthcheck', () => {
   test('exits 0 on a 200 of /livez, or of /readyz when asked', async () => {
     const { url, requests } = stubOf({ '/livez': () => new Response('ok'), '/readyz': () => new Response('ok') })

@@ -44,14 +44,23 @@ describe('foreman list', () => {
     expect(await run(['list'], url)).toEqual({
       code: 0,
       err: '',
-      out: `ID                          STATE    MODEL      AGE  TOOK  TRY  NOTE
-${jobId}  queued   qwen3:14b   1m     -  0/3  position 3, about 1m
-${jobId}  working  qwen3:14b   1m   12s  2/3
-${otherId}  failed   a[31mb      1m     -  3/3  broke_off: the target broke off before its answer was compl…
-${jobId}  done     qwen3:14b   1m   12s  1/3
+      out: `ID                          STATE    MODEL      AGE  TOOK  NOTE
+${jobId}  queued   qwen3:14b   1m     -  position 3, about 1m
+${jobId}  working  qwen3:14b   1m   12s  attempt 2 of 3
+${otherId}  failed   a[31mb      1m     -  attempt 3 of 3, broke_off: the target broke off before its answer was complete
+${jobId}  done     qwen3:14b   1m   12s
 `,
     })
     expect(asked[0]?.query).toBe('')
+  })
+
+  test.each([80, 100, 200])('fits a terminal of %i columns, and no id is cut', async (columns) => {
+    const long = jobs.map((job) => ({ ...job, model: 'hf.co/bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M' }))
+    const io = createIo({ FOREMAN_URL: paged(long).url, NO_COLOR: '1' }, { isTerminal: true, columns })
+    expect(await runCommandLine(['list'], io)).toBe(0)
+    const lines = io.out().trimEnd().split('\n')
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns)
+    for (const line of lines.slice(1)) expect(line).toMatch(/^[0-9A-Z]{26} /)
   })
 
   test('says that there are none', async () => {

@@ -38,6 +38,23 @@ describe('what foreman submit sends', () => {
     })
   })
 
+  test.each<[string[], string | undefined, string]>([
+    [['qwen3:14b', 'Why is it?'], undefined, 'Why is it?'],
+    [['qwen3:14b', 'why', 'is', 'it'], undefined, 'why is it'],
+    [['qwen3:14b', '--wait', 'Why?'], undefined, 'Why?'],
+    [['qwen3:14b'], 'piped\n', 'piped'],
+    [['qwen3:14b', 'Review:', '-'], 'diff\n', 'Review:\n\ndiff'],
+    [['qwen3:14b', '-'], 'piped', 'piped'],
+  ])('is typed as with `ollama run`: %j', async (argv, stdin, content) => {
+    const stub = createJobStub({
+      'POST /jobs': () => accepted(),
+      [`GET /jobs/${jobId}`]: () => Response.json(doneJson('x')),
+    })
+    stubs.push(stub)
+    expect((await run(argv, stub.url, { stdin })).code).toBe(0)
+    expect(JSON.parse(stub.asked[0]?.body ?? '')).toEqual({ model: 'qwen3:14b', messages: [{ role: 'user', content }] })
+  })
+
   test('carries system message, pictures, options, format and webhook', async () => {
     const argv = [...model, '--system', 'Be brief.', '--image', 'a.png', '--image', 'b.png', '--format', 'json']
     const more = ['--option', 'num_ctx=8192', '--option', 'stop=["END"]', '--option', 'note=plain=text']
@@ -95,7 +112,14 @@ describe('what foreman submit sends', () => {
 
 describe('foreman submit refuses before it asks anybody', () => {
   test.each<[string, string[], TestIoOptions, string]>([
-    ['no model', ['Why?'], {}, 'which model? Say --model NAME'],
+    ['no model', ['Why is it?'], {}, 'which model? `foreman submit MODEL PROMPT`'],
+    ['a model and nothing else', ['qwen3:14b'], {}, 'what is the prompt?'],
+    [
+      'a flag that speaks of a webhook',
+      ['--webhook-url', 'x'],
+      {},
+      'there is no flag --webhook-url, did you mean --webhook?',
+    ],
     ['no prompt', [...model], {}, 'what is the prompt?'],
     ['an empty prompt', [...model], { stdin: ' \n' }, 'the prompt is empty'],
     ['a prompt without quotes', [...model, 'why', 'not'], {}, '"not" is one word too many: put the prompt in quotes'],

@@ -3,7 +3,7 @@ import { createStyle, humanBytes, humanSpan, renderTable } from '../../src/cli/t
 
 const plain = createStyle({
   env: {},
-  stdout: { isTerminal: false, isClosed: false, backlog: 0, write: () => undefined },
+  stdout: { isTerminal: false, isClosed: false, backlog: 0, columns: null, write: () => undefined },
 })
 
 test('columns are as wide as their widest cell, wide letters included, and no line ends in blanks', () => {
@@ -40,4 +40,21 @@ test('sizes and spans are written as people say them', () => {
     '1d 1h',
     '2d',
   ])
+})
+
+test('columns that may give way are cut until the table fits, and no further than they may', () => {
+  const rows = [['a-very-long-name', 'a note of many words', '12']]
+  const fit = (columns: number) =>
+    renderTable(['NAME', 'NOTE', 'N'], rows, plain, ['N'], {
+      columns,
+      narrow: [
+        ['NOTE', 8],
+        ['NAME', 6],
+      ],
+    })
+  expect(fit(80)).toContain('a-very-long-name  a note of many words  12')
+  expect(fit(36)).toContain('a-very-long-name  a note of man…  12')
+  expect(fit(30)).toContain('a-very-long-name  a note…   12')
+  expect(fit(20)).toContain('a-ver…  a note…   12')
+  expect(fit(5)).toBe(fit(20))
 })

@@ -36,11 +36,24 @@ describe('docs/reference/configuration.md', () => {
 })
 
 test('foreman serve --help prints every setting with its default and meaning', async () => {
-  const help = await helpOf('serve')
+  const words = (text: string) => text.replace(/\s+/g, ' ')
+  const help = words(await helpOf('serve'))
   for (const { variable, meaning, ...setting } of Object.values(settings)) {
-    expect(help).toContain(`  ${variable.padEnd(30)}default: ${defaultOf(setting)}\n      ${meaning}\n`)
+    expect(help).toContain(words(` ${variable} default: ${defaultOf(setting)} ${meaning} `))
   }
 })
+
+test.each(['', ...verbs.map(({ name }) => name)])(
+  'the help of "%s" fits 80 columns, but for what is typed',
+  async (name) => {
+    const io = createIo()
+    await runCommandLine(name === '' ? [] : [name, '--help'], io)
+    const prose = io.out().split(/^Examples:$/m)[0] ?? ''
+    // Shapes of JSON are one word each.
+    const wide = prose.split('\n').filter((line) => line.length > 80 && !/^ *\S*$/.test(line))
+    expect(wide).toEqual([])
+  },
+)
 
 test('no two rows are for one variable, and no part hides a row of another', () => {
   const rows = [coreSettings, ...Object.values(parts)].flatMap((one) => Object.entries<Setting<unknown>>(one))

@@ -18,6 +18,8 @@ export interface TestIo extends Io {
 
 export interface TestIoOptions {
   readonly isTerminal?: boolean
+  /** Of that terminal. */
+  readonly columns?: number
   /** What is piped in; without it stdin is a terminal. */
   readonly stdin?: string | Uint8Array | undefined
   readonly files?: Record<string, string | Uint8Array>
@@ -29,7 +31,7 @@ const bytesOf = (content: string | Uint8Array) =>
 /** An io with this environment; a terminal only when asked. */
 export const createIo = (
   env: Record<string, string> = {},
-  { isTerminal = false, stdin, files = {} }: TestIoOptions = {},
+  { isTerminal = false, columns = 80, stdin, files = {} }: TestIoOptions = {},
 ): TestIo => {
   let out = ''
   let err = ''
@@ -56,6 +58,7 @@ export const createIo = (
     stdout: {
       isTerminal,
       backlog: 0,
+      columns: isTerminal ? columns : null,
       get isClosed() {
         return isClosed
       },
@@ -68,6 +71,7 @@ export const createIo = (
       isTerminal,
       isClosed: false,
       backlog: 0,
+      columns: isTerminal ? columns : null,
       write: (text) => {
         err += text
         for (const { text: wanted, resolve } of waitingErr) if (err.includes(wanted)) resolve()

@@ -1,4 +1,5 @@
 /** What the target has installed and what it holds in memory, as its last answers said; it must never ask by itself. */
+import { nearest } from '../nearest.ts'
 import { canonicalName } from './model-name.ts'
 
 export interface InstalledModel {
@@ -39,6 +40,15 @@ export const inventoryFrom = (tags: unknown): Inventory | null => {
       inventory.set(canonical, { name, remote: Boolean(model['remote_host'] || model['remote_model']) })
   }
   return inventory
+}
+
+/** The installed model that was probably meant: another size of the same name, else the nearest spelling; null when nothing is close. */
+export const installedLike = (inventory: Inventory, name: string): string | null => {
+  const names = [...inventory.values()].map((model) => model.name)
+  const baseOf = (one: string) => one.toLowerCase().split(':')[0] ?? ''
+  const ofBase = (base: string | null) => names.find((one) => baseOf(one) === base) ?? null
+  // A tag such as :latest is longer than a typo, so names are compared with and without theirs.
+  return ofBase(baseOf(name)) ?? nearest(name, names) ?? ofBase(nearest(baseOf(name), names.map(baseOf)))
 }
 
 /** Reads an answer of /api/ps, or null when it is none. */

@@ -1,6 +1,6 @@
 /** What the target says it has and holds: read when it is that, and left alone when it is anything else. */
 import { describe, expect, test } from 'bun:test'
-import { inventoryFrom, residentsFrom } from '../../../src/domain/wire/inventory.ts'
+import { installedLike, inventoryFrom, residentsFrom } from '../../../src/domain/wire/inventory.ts'
 
 describe('the list of installed models', () => {
   test('is keyed by canonical name, and knows stubs of cloud models', () => {
@@ -39,4 +39,14 @@ test('what is loaded is read with its context and its end', () => {
     },
     { name: 'b', canonical: 'registry.ollama.ai/library/b:latest', contextLength: null, expiresAt: null },
   ])
+})
+
+test('a name that is not installed suggests another size of it, else the nearest spelling, else nothing', () => {
+  const names = ['qwen3:14b', 'llama3.2:3b', 'nomic-embed-text:latest']
+  const inventory = inventoryFrom({ models: names.map((name) => ({ name })) })
+  if (inventory === null) throw new Error('no inventory')
+  const suggested = ['llama3.2', 'Llama3.2:1b', 'qwen3:41b', 'quen3:14b', 'nomic-embed-txt', 'mistral'].map((name) =>
+    installedLike(inventory, name),
+  )
+  expect(suggested).toEqual(['llama3.2:3b', 'llama3.2:3b', 'qwen3:14b', 'qwen3:14b', 'nomic-embed-text:latest', null])
 })
