@@ -73,7 +73,7 @@ export const startForeman = async (
     ...client,
     send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
   }
-  const ledger = createLedger(db, clock)
+  const ledger = createLedger(db, clock, opened.isInPlace)
   const line = createLine(db)
   const board = createBoard()
   const reader = createReader(db)
@@ -121,7 +121,6 @@ export const startForeman = async (
   })
   const { worker, state, intake, poller, probe } = engine
   let draining = false
-
   const forward = createForward({
     target,
     clock,
@@ -157,6 +156,7 @@ export const startForeman = async (
       lastTickAt: () => engine.lastTickAt(),
       isDraining: () => draining,
       isWritable: ledger.isWritable,
+      isInPlace: opened.isInPlace,
       targetView: () => state.view,
       workerView: () => worker.view,
       counts: queue.counts,

@@ -14,6 +14,8 @@ export interface HealthDeps {
   readonly isDraining: () => boolean
   /** Whether the database takes writes. */
   readonly isWritable: () => boolean
+  /** Whether the database is still the file that was opened: what is written into a deleted one ends with the process. */
+  readonly isInPlace: () => boolean
   readonly targetView: () => TargetView
   readonly workerView: () => WorkerView
   readonly counts: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
@@ -21,6 +23,8 @@ export interface HealthDeps {
 
 /** A loop that has not ticked for this long is stuck: restarting is the cure. */
 export const STUCK_MS = 30_000
+
+const GONE = 'the database file was deleted, moved or replaced while foreman ran: put it back or restart'
 
 const statusSchema = t.Object(
   { status: t.String(), instance: t.String(), reason: t.Optional(t.String()) },
@@ -52,6 +56,7 @@ export const healthRoutes = (deps: HealthDeps) => {
   const { clock, instance } = deps
   const readiness = () => {
     if (deps.isDraining()) return 'draining'
+    if (!deps.isInPlace()) return GONE
     return deps.isWritable() ? null : 'the database does not take writes'
   }
   return new Elysia({ name: 'health' })
@@ -59,8 +64,9 @@ export const healthRoutes = (deps: HealthDeps) => {
       '/livez',
       ({ set }) => {
         const stuck = clock.monotonicMs() - deps.lastTickAt() > STUCK_MS
-        if (!stuck) return { status: 'ok', instance }
+        if (!stuck && deps.isInPlace()) return { status: 'ok', instance }
         set.status = 503
+        if (!stuck) return { status: 'no database', instance, reason: GONE }
         return { status: 'stuck', instance, reason: `no loop ticked for ${STUCK_MS / 1000} s` }
       },
       {

@@ -3,6 +3,7 @@ import type { Database } from 'bun:sqlite'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDatabase } from './database.ts'
+import { watchPlace } from './in-place.ts'
 import { acquireLock } from './lock.ts'
 import type { PartSchema } from './migrate.ts'
 import { makePrivate } from './private.ts'
@@ -13,6 +14,8 @@ export type DataDirectory =
       readonly db: Database
       /** What is not as it should be and no reason to refuse. */
       readonly warnings: readonly string[]
+      /** False once somebody has deleted, moved or replaced the files that are open. */
+      isInPlace(): boolean
       close(): void
     }
   | { readonly kind: 'refused'; readonly message: string }
@@ -44,7 +47,7 @@ export const openDataDirectory = (path: string, parts: readonly PartSchema[] = [
       db.close()
       lock.release()
     }
-    return { kind: 'opened', db, warnings, close }
+    return { kind: 'opened', db, warnings, isInPlace: watchPlace(file), close }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     return { kind: 'refused', message: `FOREMAN_DATA_DIR ${path} cannot be used: ${why}` }

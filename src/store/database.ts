@@ -1,5 +1,6 @@
 /** Opens the one database file, checks its promises and brings its schema up to date; it must never repair by guessing. */
 import { Database } from 'bun:sqlite'
+import { isOnlyLog } from './in-place.ts'
 import { isNewFile, migrate, newerSchema, type PartSchema } from './migrate.ts'
 
 export type Opened =
@@ -55,6 +56,11 @@ const prepare = (db: Database, path: string, parts: readonly PartSchema[]): Open
 export const openDatabase = (path: string, parts: readonly PartSchema[] = []): Opened => {
   let db: Database | undefined
   try {
+    if (isOnlyLog(path))
+      return {
+        kind: 'refused',
+        message: `${path} is missing beside its -wal, which may hold accepted jobs: put it back, or remove the -wal to begin empty`,
+      }
     db = new Database(path, { create: true, readwrite: true, strict: true })
     const opened = prepare(db, path, parts)
     if (opened.kind === 'refused') db.close()

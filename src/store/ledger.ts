@@ -3,15 +3,16 @@ import { type Database, SQLiteError } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
 
 /**
- * `durable` waits for an fsync (an acknowledged async job); `quick` survives kill -9 but not a power cut; `lazy` is a quick one that
- * waits up to 2 ms for a transaction that is begun anyway (ADR 0004).
+ * `promised` is a durable one of which somebody will be told that it is safe: it is refused when the file it would go to is no longer there.
+ * `durable` waits for an fsync; `quick` survives kill -9 but not a power cut; `lazy` is a quick one that waits up to 2 ms for a transaction
+ * that is begun anyway (ADR 0004).
  */
-export type Durability = 'durable' | 'quick' | 'lazy'
+export type Durability = 'promised' | 'durable' | 'quick' | 'lazy'
 
 export interface Ledger {
   /** Runs `op` inside the next transaction. It may run twice, so it must touch nothing but the database. */
   write<T>(durability: Durability, op: () => T): Promise<T>
-  /** False from a write that the disk refused until one that it took; a full disk is asked again by each call. */
+  /** False while the file is gone, and from a write that the disk refused until one that it took; a full disk is asked again by each call. */
   isWritable(): boolean
   /** Transactions and the writes in them so far. */
   readonly totals: { readonly transactions: number; readonly writes: number }
@@ -51,16 +52,13 @@ const pend = <T>(
 const isDiskFault = (error: unknown): boolean =>
   error instanceof SQLiteError && /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|BUSY|CORRUPT)/.test(error.code ?? '')
 
-/** The ledger of one open database; without a clock nothing is lazy. */
-export const createLedger = (db: Database, clock: Pick<Clock, 'after'> | null = null): Ledger => {
+/** Begins and commits on one connection; what it runs is there as a whole or not at all. */
+const createTransactor = (db: Database, isInPlace: () => boolean) => {
   const begin = db.query('BEGIN IMMEDIATE')
   const commit = db.query('COMMIT')
   const totals = { transactions: 0, writes: 0 }
-  let waiting: Pending[] = []
   let synchronous: 'FULL' | 'NORMAL' = 'FULL'
   let refused = false
-  let isScheduled = false
-  let lazyIsTimed = false
 
   const setSynchronous = (wanted: 'FULL' | 'NORMAL') => {
     if (wanted === synchronous) return
@@ -68,22 +66,55 @@ export const createLedger = (db: Database, clock: Pick<Clock, 'after'> | null = 
     synchronous = wanted
   }
 
-  const transact = (batch: readonly Pending[]) => {
-    setSynchronous(batch.some((p) => p.durability === 'durable') ? 'FULL' : 'NORMAL')
+  /** Rewrites one number in the file's head: the smallest write that needs the disk. */
+  const tryWrite = (): boolean => {
     try {
-      begin.run()
-      for (const p of batch) p.run()
-      commit.run()
+      db.run(
+        `PRAGMA user_version = ${db.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version}`,
+      )
+      return true
     } catch (error) {
-      // A full disk may already have rolled the transaction back.
-      if (db.inTransaction) db.run('ROLLBACK')
-      refused ||= isDiskFault(error)
+      if (isDiskFault(error)) return false
       throw error
     }
-    refused = false
-    totals.transactions++
-    totals.writes += batch.length
   }
+
+  return {
+    totals,
+    transact(batch: readonly Pending[]) {
+      if (batch.some((p) => p.durability === 'promised') && !isInPlace()) throw new Error('the database file is gone')
+      setSynchronous(batch.some((p) => p.durability === 'durable' || p.durability === 'promised') ? 'FULL' : 'NORMAL')
+      try {
+        begin.run()
+        for (const p of batch) p.run()
+        commit.run()
+      } catch (error) {
+        // A full disk may already have rolled the transaction back.
+        if (db.inTransaction) db.run('ROLLBACK')
+        refused ||= isDiskFault(error)
+        throw error
+      }
+      refused = false
+      totals.transactions++
+      totals.writes += batch.length
+    },
+    isWritable() {
+      if (refused && tryWrite()) refused = false
+      return !refused && isInPlace()
+    },
+  }
+}
+
+/** The ledger of one open database; without a clock nothing is lazy. */
+export const createLedger = (
+  db: Database,
+  clock: Pick<Clock, 'after'> | null = null,
+  isInPlace: () => boolean = () => true,
+): Ledger => {
+  const { totals, transact, isWritable } = createTransactor(db, isInPlace)
+  let waiting: Pending[] = []
+  let isScheduled = false
+  let lazyIsTimed = false
 
   const commitBatch = (batch: readonly Pending[]) => {
     try {
@@ -121,25 +152,9 @@ export const createLedger = (db: Database, clock: Pick<Clock, 'after'> | null = 
     })
   }
 
-  /** Rewrites one number in the file's head: the smallest write that needs the disk. */
-  const tryWrite = (): boolean => {
-    try {
-      db.run(
-        `PRAGMA user_version = ${db.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version}`,
-      )
-      return true
-    } catch (error) {
-      if (isDiskFault(error)) return false
-      throw error
-    }
-  }
-
   return {
     totals,
-    isWritable() {
-      if (refused && tryWrite()) refused = false
-      return !refused
-    },
+    isWritable,
     write: (durability, op) =>
       new Promise((resolve, reject) => {
         waiting.push(pend(durability, op, resolve, reject))

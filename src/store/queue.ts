@@ -106,7 +106,7 @@ export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = no
     async submit(job, now) {
       if (waiting.queued >= maxQueue) return { kind: 'full' }
       // Nobody is told of a sync call before its answer begins: its row goes with the worker's next write.
-      const durability = job.kind === 'async' ? 'durable' : 'lazy'
+      const durability = job.kind === 'async' ? 'promised' : 'lazy'
       return waiting.arrive(job.residencyKey, async () => {
         const submitted = await ledger.write(durability, () => writes.insert(job, now))
         if (submitted.kind === 'accepted') {
