@@ -1,10 +1,10 @@
 /** The one table of settings that parsing, `serve --help` and the documents' test share: the core's rows and each part's. */
 import type { Setting, ValuesOf } from '../domain/setting.ts'
-import * as parts from '../parts/settings.ts'
+import * as parts from '../parts/list.ts'
 import { coreSettings } from './core-settings.ts'
 
 type AllOf<One> = (One extends unknown ? (one: One) => void : never) extends (all: infer All) => void ? All : never
-type Rows = typeof coreSettings & AllOf<(typeof parts)[keyof typeof parts]>
+type Rows = typeof coreSettings & AllOf<(typeof parts)[keyof typeof parts]['settings']>
 
 /** Everything a foreman can be told, checked. */
 export type Config = ValuesOf<Rows>
@@ -12,5 +12,5 @@ export type Config = ValuesOf<Rows>
 export const settings: { readonly [Field in keyof Config]: Setting<Config[Field]> } = Object.assign(
   {},
   coreSettings,
-  ...Object.values(parts),
+  ...Object.values(parts).map((part) => part.settings),
 )

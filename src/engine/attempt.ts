@@ -10,38 +10,7 @@ import { createStreamWatch, isStream, readWholeAnswer } from '../domain/wire/str
 import type { Caller } from './caller.ts'
 import type { Loaded } from './loader.ts'
 import type { Reply, ReplyBody, SendTarget } from './ports.ts'
-
-/** Ends an attempt from outside. */
-export interface Stopper {
-  readonly signal: AbortSignal
-  /** The first cause given, or null while the attempt may go on. */
-  readonly why: Outcome | null
-  stop(why: Outcome): void
-}
-
-/** Resolves when the attempt is stopped from outside. */
-export const stopped = ({ signal }: Stopper): Promise<'stopped'> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve('stopped')
-    else signal.addEventListener('abort', () => resolve('stopped'), { once: true })
-  })
-
-/** A stopper that has not been used. */
-export const createStopper = (): Stopper => {
-  const controller = new AbortController()
-  let why: Outcome | null = null
-  return {
-    signal: controller.signal,
-    get why() {
-      return why
-    },
-    stop(cause) {
-      if (why !== null) return
-      why = cause
-      controller.abort()
-    },
-  }
-}
+import { type Stopper, stopped } from './stopper.ts'
 
 type Answered = Extract<Reply, { kind: 'answered' }>
 

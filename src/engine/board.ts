@@ -1,4 +1,4 @@
-/** Tells whoever looks at a job that something happened to it; it keeps nothing but the running answer, the database does. */
+/** Tells whoever looks at a job that something happened to it; it keeps nothing but the running answers, the database does. */
 
 /** What a listener hears: a committed change of the job, a chunk of its running answer, or that foreman stops. */
 export type JobNews =
@@ -17,22 +17,39 @@ export interface Board {
   readonly listeners: number
 }
 
-// One job runs at a time. A longer answer is not replayed: its reader gets the whole from the job when it is done.
+// A longer answer is not replayed: its reader gets the whole from the job when it is done.
 const KEPT_MAX_BYTES = 1024 ** 2
+// As many answers run side by side as there are slots, 64 at most; one whose end was never posted must not stay for ever.
+const ANSWERS_MAX = 64
+
+interface Answer {
+  chunks: Uint8Array[]
+  bytes: number
+}
+
+/** The answers that are being made just now. */
+const createAnswers = () => {
+  const answers = new Map<string, Answer>()
+  return {
+    add(jobId: string, bytes: Uint8Array) {
+      const answer = answers.get(jobId) ?? { chunks: [], bytes: 0 }
+      answers.set(jobId, answer)
+      answer.bytes += bytes.length
+      if (answer.bytes <= KEPT_MAX_BYTES) answer.chunks.push(bytes)
+      else answer.chunks = []
+      const [oldest] = answers.keys()
+      if (answers.size > ANSWERS_MAX && oldest !== undefined) answers.delete(oldest)
+    },
+    end: (jobId: string) => void answers.delete(jobId),
+    of: (jobId: string): readonly Uint8Array[] => answers.get(jobId)?.chunks ?? [],
+  }
+}
 
 /** A board with nobody looking. */
 export const createBoard = (): Board => {
   let isClosed = false
   const boards = new Map<string, Set<(news: JobNews) => void>>()
-  let running: { jobId: string; chunks: Uint8Array[]; bytes: number } | null = null
-  const keep = (jobId: string, news: JobNews) => {
-    if (news.kind === 'chunk') {
-      if (running?.jobId !== jobId) running = { jobId, chunks: [], bytes: 0 }
-      running.bytes += news.bytes.length
-      if (running.bytes <= KEPT_MAX_BYTES) running.chunks.push(news.bytes)
-      else running.chunks = []
-    } else if (running?.jobId === jobId) running = null
-  }
+  const answers = createAnswers()
   return {
     listen(jobId, listener) {
       const listeners = boards.get(jobId) ?? new Set()
@@ -44,9 +61,10 @@ export const createBoard = (): Board => {
         if (listeners.size === 0) boards.delete(jobId)
       }
     },
-    soFar: (jobId) => (running?.jobId === jobId ? running.chunks : []),
+    soFar: answers.of,
     post(jobId, news) {
-      keep(jobId, news)
+      if (news.kind === 'chunk') answers.add(jobId, news.bytes)
+      else answers.end(jobId)
       for (const listener of [...(boards.get(jobId) ?? [])]) listener(news)
     },
     close() {

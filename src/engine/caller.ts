@@ -1,8 +1,9 @@
 /** Who gets a job's answer: the client of an open request, or whoever collects for an async job; the worker sees no difference. */
 
 import type { Failure } from '../domain/job/failure.ts'
-import type { Answer, Outcome } from '../domain/job/outcome.ts'
+import type { Answer } from '../domain/job/outcome.ts'
 import type { Call } from '../domain/wire/call.ts'
+import type { Patience } from './patience.ts'
 
 /** A named result that is stored with the job's last transition. */
 export interface CallerArtifact {
@@ -24,8 +25,8 @@ export interface Caller {
   readonly left: AbortSignal
   /** True once a byte has gone out: from then on nothing can be tried again. */
   readonly committed: boolean
-  /** Wall milliseconds until which the caller bears a busy or unreachable target, counted from the first such outcome; null = for ever. */
-  patienceUntil(now: number, outcome: Outcome): number | null
+  /** How long it bears a busy or unreachable target; null = for ever. */
+  readonly patience: Patience | null
   /** `queueMs` is how long the job waited before its work began. */
   working(queueMs: number): void
   /** The head of a streamed answer; its first bytes follow at once. */

@@ -34,7 +34,7 @@ export const createCollector = ({ endpoint, body, arrivedAtMs, onChunk }: Collec
     arrivedAtMs,
     // Nobody has seen a byte: another attempt starts afresh.
     committed: false,
-    patienceUntil: () => null,
+    patience: null,
     onFinished: () => undefined,
     working() {
       pieces = []

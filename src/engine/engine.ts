@@ -1,27 +1,35 @@
-/** The engine: worker, intake, poller, janitor and embedder around one target and one queue, started and stopped as one. */
+/** The engine: dispatcher, intake, jobs, poller and janitor around one target and one queue, started and stopped as one. */
 import type { Clock, Random } from '../domain/clock.ts'
-import type { Paces } from '../domain/job/eta.ts'
-import type { Emit } from '../domain/job/events.ts'
+import type { Paces, Running } from '../domain/job/eta.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { KeepAlivePolicy } from '../domain/wire/keep-alive.ts'
+import { type AdmissionDesk, createAdmission } from './admission.ts'
 import { askTarget } from './ask.ts'
 import type { Board } from './board.ts'
+import type { Bus } from './bus.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
 import { createCollector } from './collector.ts'
-import { createEmbedder } from './embedder.ts'
-import { createIntake, type Intake } from './intake.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { CallerIntake, type Intake } from './intake.ts'
 import { createJanitor, type JanitorDeps } from './janitor.ts'
-import { createJobs, type Jobs, type JobsDeps } from './jobs.ts'
-import { createPaceWatch, type PaceWatch } from './pace-watch.ts'
+import { AsyncJobs, type Jobs, type JobsDeps } from './jobs.ts'
+import { createLook, createRefresh } from './look.ts'
+import { createPaceWatch } from './pace-watch.ts'
+import { createPatience, type Patience } from './patience.ts'
 import { createPoller, type Poller } from './poller.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
+import { createQuiet, type Quiet } from './quiet.ts'
+import { createRescue, type Rescuers } from './rescue.ts'
+import { createRoster } from './roster.ts'
+import { slotsOf } from './slots.ts'
 import { createTargetState, type TargetState } from './state.ts'
-import { createWorker, type Worker } from './worker.ts'
+import { type WorkerView, workerView } from './worker-view.ts'
 
 export interface EngineConfig {
   readonly pollIntervalMs: number
   readonly keepAlive: KeepAlivePolicy
-  readonly embedModel: string | null
+  /** How many jobs of one residency key run side by side. */
+  readonly parallel: number
   readonly maxAttempts: number
   readonly maxWaitMs: number
   readonly unreachableDeadlineMs: number
@@ -40,48 +48,75 @@ export interface EngineDeps {
   readonly queue: StoredQueue
   readonly sweep: JanitorDeps['sweep']
   readonly board: Board
+  readonly bus: Bus
   readonly newId: () => string
   readonly checkWebhook: JobsDeps['checkWebhook']
-  readonly stateOf: JobsDeps['stateOf']
+  readonly find: JobsDeps['find']
   readonly target: SendTarget
   readonly clock: Clock
   readonly random: Random
-  readonly emit: Emit
 }
 
 export interface Engine {
-  readonly worker: Worker
   readonly state: TargetState
+  readonly admission: AdmissionDesk
+  readonly rescuers: Rescuers
+  readonly quiet: Quiet
   readonly intake: Intake
   readonly jobs: Jobs
   readonly paces: Paces
-  readonly running: PaceWatch['running']
+  readonly running: () => readonly Running[]
+  readonly slotsOf: (residencyKey: string) => number
   readonly poller: Poller
   readonly callers: Callers
+  readonly worker: WorkerView
+  /** A stopwatch for one caller. */
+  patience(): Patience
   /** True when the target answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
+  /** Asks again what the target holds, at most once a second. */
+  refresh(): Promise<void>
+  nudge(): void
   /** Monotonic milliseconds of the last tick of the engine's own timer. */
   lastTickAt(): number
   recover(): void
   start(): void
+  /** Twice is harmless, and both wait. */
   stop(graceMs: number): Promise<void>
 }
 
 const TICK_MS = 1_000
+// A lost nudge must not leave a job waiting for ever: a dispatcher that has not come round for so long is woken.
+const QUIET_TURNS_MS = 5_000
 
-/** Puts the loops together; nothing runs before `start`. */
-export const createEngine = (deps: EngineDeps): Engine => {
-  const { config, queue, target, clock, random, board } = deps
-  const pace = createPaceWatch(clock)
-  const emit: Emit = (event) => {
-    pace.observe(event)
-    deps.emit(event)
+/** Ticks once a second, so that somebody can see that the event loop lives. */
+const createPulse = (clock: Clock, beat: (nowMs: number) => void) => {
+  let tickedAtMs = clock.monotonicMs()
+  let cancel = () => {}
+  const tick = () => {
+    tickedAtMs = clock.monotonicMs()
+    beat(tickedAtMs)
+    cancel = clock.after(TICK_MS, tick)
   }
-  let tickedAt = clock.monotonicMs()
-  let cancelTick = () => {}
+  return { start: tick, stop: () => cancel(), tickedAtMs: () => tickedAtMs }
+}
+
+/** Builds the dispatcher and what it runs on. */
+const createWork = (deps: EngineDeps) => {
+  const { config, queue, target, clock, random, board, bus } = deps
+  const { emit } = bus
   const state = createTargetState(emit)
   const callers = createCallers()
+  const rescuers = createRescue()
+  const roster = createRoster({
+    withdraw: (jobId, reason, durability) => queue.withdraw(jobId, reason, clock.now(), durability),
+    stateOf: (jobId) => deps.find(jobId)?.state ?? null,
+  })
   const probe = async () => (await askTarget(target, '/api/version')).kind === 'answered'
+  const isIdle = () => roster.seats.length === 0 && queue.isEmpty()
+  const quiet = createQuiet(() => isIdle() && dispatcher.phase === 'running' && state.view.reachable)
+  const slots = (key: string) => slotsOf(key, config.parallel, state.view.inventory)
+  const look = createLook(target)
 
   const callerOf = (job: ActiveJob): Caller | undefined => {
     if (job.kind === 'sync') return callers.get(job.id)
@@ -91,22 +126,45 @@ export const createEngine = (deps: EngineDeps): Engine => {
     return createCollector({ endpoint: job.endpoint, body, arrivedAtMs: clock.monotonicMs(), onChunk })
   }
 
-  const worker = createWorker({
+  const dispatcher = new Dispatcher({
     queue,
     target,
     state,
+    roster,
+    rescuers,
     callerOf,
     release: callers.remove,
+    withdrawn: (jobId, reason) => intake.withdrawn(jobId, reason),
+    waitsAgain: (jobId) => intake.waitsAgain(jobId),
     probe,
+    look,
     clock,
     random,
     emit,
-    keepAlive: config.keepAlive,
     maxWaitMs: config.maxWaitMs,
     jobTimeoutMs: config.jobTimeoutMs,
+    slotsOf: slots,
+    idle: quiet.look,
   })
-  const isBusy = () => worker.view.jobId !== null
-  const embedder = createEmbedder({ target, emit, embedModel: config.embedModel })
+  /** A job comes: whatever uses the quiet gives way before it is claimed. */
+  const nudge = () => {
+    quiet.disturb()
+    dispatcher.nudge()
+  }
+  const { maxAttempts } = config
+  const intake = new CallerIntake({ queue, callers, roster, rescuers, state, clock, emit, nudge, maxAttempts })
+  return { state, callers, rescuers, roster, probe, quiet, slots, look, dispatcher, nudge, intake, isIdle }
+}
+
+/** Puts the loops together; nothing runs before `start`. */
+export const createEngine = (deps: EngineDeps): Engine => {
+  const { config, queue, target, clock, bus, board } = deps
+  const { emit } = bus
+  const work = createWork(deps)
+  const { state, callers, rescuers, roster, quiet, dispatcher, nudge, intake } = work
+  const pace = createPaceWatch(clock)
+  bus.onAny('paces', pace.observe)
+  const isBusy = () => roster.seats.length > 0
   const poller = createPoller({
     target,
     state,
@@ -116,72 +174,64 @@ export const createEngine = (deps: EngineDeps): Engine => {
     isBusy,
     isAwaited: () => callers.size > 0,
   })
-  poller.onPolled(({ residents }) => embedder.observe(residents))
-  const intake = createIntake({
-    queue,
-    callers,
-    worker,
-    state,
-    clock,
-    emit,
-    maxAttempts: config.maxAttempts,
-    unreachableDeadlineMs: config.unreachableDeadlineMs,
-  })
-  const jobs = createJobs({
-    queue,
-    worker,
-    state,
-    poller,
-    board,
-    clock,
-    emit,
-    newId: deps.newId,
-    maxAttempts: config.maxAttempts,
-    keepAlive: config.keepAlive,
-    checkWebhook: deps.checkWebhook,
-    stateOf: deps.stateOf,
-  })
+  const admission = createAdmission({ keepAlive: config.keepAlive, view: () => state.view, poll: poller.poll })
+  const jobs = new AsyncJobs({ ...deps, roster, admission, state, board, emit, nudge, maxAttempts: config.maxAttempts })
   const janitor = createJanitor({ sweep: deps.sweep, clock, emit, jobTtlMs: config.jobTtlMs, isBusy })
   const unsubscribe = state.onReachability((reachable) => {
-    if (reachable) void embedder.warm()
+    if (reachable) quiet.look()
     else if (callers.size > 0) poller.hurry()
   })
-  const tick = () => {
-    tickedAt = clock.monotonicMs()
-    cancelTick = clock.after(TICK_MS, tick)
+  const pulse = createPulse(clock, (nowMs) => {
+    if (!queue.isEmpty() && nowMs - dispatcher.turnedAtMs > QUIET_TURNS_MS) dispatcher.nudge()
+  })
+  let stopping: Promise<void> | null = null
+
+  const stop = async (graceMs: number) => {
+    unsubscribe()
+    quiet.close()
+    jobs.close()
+    await intake.close()
+    await Promise.all([dispatcher.stop(graceMs), poller.stop(), janitor.stop()])
+    // The last job may have gone back to wait for another attempt.
+    await intake.close()
+    intake.stop()
+    pulse.stop()
   }
 
   return {
-    worker,
     state,
+    admission,
+    rescuers,
+    quiet,
     intake,
     jobs,
     paces: pace.paces,
     running: pace.running,
+    slotsOf: work.slots,
     poller,
     callers,
-    probe,
-    lastTickAt: () => tickedAt,
+    probe: work.probe,
+    refresh: createRefresh({ look: work.look, state, clock }),
+    nudge,
+    get worker() {
+      return workerView(roster.seats, dispatcher.phase, state.view.reachable)
+    },
+    patience: () => createPatience(clock, config.unreachableDeadlineMs),
+    lastTickAt: pulse.tickedAtMs,
     recover() {
-      const recovered = queue.recover(clock.now(), 1)
+      const recovered = queue.recover(clock.now(), config.parallel)
       emit({ event: 'recovered', ...recovered })
     },
     start() {
-      tick()
-      worker.start()
+      pulse.start()
+      dispatcher.start()
       janitor.start()
       // The first poll says whether the target is there at all.
-      void poller.start().then(() => (state.view.reachable ? embedder.warm() : undefined))
+      void poller.start()
     },
-    async stop(graceMs) {
-      unsubscribe()
-      jobs.close()
-      await intake.close()
-      await Promise.all([worker.stop(graceMs), poller.stop(), janitor.stop()])
-      // The last job may have gone back to wait for another attempt.
-      await intake.close()
-      intake.stop()
-      cancelTick()
+    stop(graceMs) {
+      stopping ??= stop(graceMs)
+      return stopping
     },
   }
 }

@@ -4,19 +4,21 @@ import type { Emit } from '../domain/job/events.ts'
 import { type Failure, failure } from '../domain/job/failure.ts'
 import type { Caller, Callers } from './caller.ts'
 import type { EngineQueue } from './ports.ts'
+import type { Rescuers } from './rescue.ts'
+import type { Order, Roster } from './roster.ts'
 import type { TargetState } from './state.ts'
-import type { Worker } from './worker.ts'
 
 export interface IntakeDeps {
   readonly queue: EngineQueue
   readonly callers: Callers
-  readonly worker: Pick<Worker, 'nudge' | 'interrupt'>
+  readonly roster: Pick<Roster, 'end' | 'of'>
+  readonly rescuers: Rescuers
   readonly state: TargetState
   readonly clock: Clock
   readonly emit: Emit
+  /** A job waits. */
+  readonly nudge: () => void
   readonly maxAttempts: number
-  /** How long a waiting caller bears a target that cannot be reached. */
-  readonly unreachableDeadlineMs: number
 }
 
 export type Admitted = { readonly kind: 'admitted' } | { readonly kind: 'refused'; readonly failure: Failure }
@@ -24,6 +26,10 @@ export type Admitted = { readonly kind: 'admitted' } | { readonly kind: 'refused
 export interface Intake {
   /** `deadlineMs` bounds the whole call; null = no bound. */
   admit(jobId: string, caller: Caller, deadlineMs: number | null): Promise<Admitted>
+  /** A caller's job was taken out of the queue by an order of this intake that had to wait for it. */
+  withdrawn(jobId: string, reason: Order['reason']): void
+  /** A caller's job waits again after an attempt. */
+  waitsAgain(jobId: string): void
   /** Nothing new is taken; those who wait are told at once, so that they can go elsewhere. */
   close(): Promise<void>
   stop(): void
@@ -36,117 +42,166 @@ const fieldsOf = (jobId: string, { call }: Caller) => ({
   residencyKey: call.residencyKey,
 })
 
-// A job between queue and worker can neither be withdrawn nor interrupted: one turn of the loop, or as long as the disk is full.
-const RECHECK_MS = 100
-
 /** The intake of one engine. */
-export const createIntake = (deps: IntakeDeps): Intake => {
-  const { queue, callers, worker, state, clock, emit } = deps
-  let closed = false
-  let unreachableSince: number | null = null
-  let cancelPatience = () => {}
+export class CallerIntake implements Intake {
+  readonly #deps: IntakeDeps
+  readonly #unsubscribe: () => void
+  /** Timers of callers that wait for an absent target. */
+  readonly #timers = new Map<string, () => void>()
+  #isClosed = false
 
-  /** A database that refuses keeps no caller waiting: its job finds nobody when it is claimed, and is cancelled then. */
-  const withdraw = async (jobId: string, reason: 'cancelled' | Failure): Promise<boolean> => {
+  constructor(deps: IntakeDeps) {
+    this.#deps = deps
+    this.#unsubscribe = deps.state.onReachability((reachable) => {
+      for (const [jobId, caller] of deps.callers.entries()) {
+        if (reachable) this.#rest(jobId, caller)
+        else this.#watch(jobId, caller)
+      }
+    })
+  }
+
+  async admit(jobId: string, caller: Caller, deadlineMs: number | null): Promise<Admitted> {
+    if (this.#isClosed) return { kind: 'refused', failure: failure('draining') }
+    const { callers, clock, emit, state } = this.#deps
+    callers.add(jobId, caller)
+    const refused = await this.#submit(jobId, caller)
+    if (refused !== null) {
+      callers.remove(jobId)
+      return { kind: 'refused', failure: refused }
+    }
+    emit({ event: 'job_submitted', ...fieldsOf(jobId, caller), endpoint: caller.path })
+    const leave = () => void this.#end(jobId, caller, { why: { kind: 'left' }, reason: 'cancelled' })
+    if (caller.left.aborted) leave()
+    else caller.left.addEventListener('abort', leave, { once: true })
+    const expire = () => void this.#end(jobId, caller, { why: { kind: 'expired' }, reason: failure('deadline') })
+    if (deadlineMs !== null) caller.onFinished(clock.after(deadlineMs, expire))
+    caller.onFinished(() => this.#unwatch(jobId))
+    if (!state.view.reachable) this.#watch(jobId, caller)
+    return { kind: 'admitted' }
+  }
+
+  withdrawn(jobId: string, reason: Order['reason']): void {
+    const caller = this.#deps.callers.get(jobId)
+    if (caller !== undefined) this.#tell(jobId, caller, reason)
+  }
+
+  waitsAgain(jobId: string): void {
+    const { callers, state } = this.#deps
+    const caller = callers.get(jobId)
+    if (caller !== undefined && !state.view.reachable) this.#watch(jobId, caller)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const { callers, roster } = this.#deps
+    const waiting = [...callers.entries()].filter(([jobId]) => roster.of(jobId) === undefined)
+    await Promise.all(waiting.map(([jobId, caller]) => this.#sendAway(jobId, caller)))
+  }
+
+  stop(): void {
+    this.#unsubscribe()
+    for (const cancel of this.#timers.values()) cancel()
+    this.#timers.clear()
+  }
+
+  async #submit(jobId: string, { call, path }: Caller): Promise<Failure | null> {
+    const { queue, clock, emit } = this.#deps
+    const job = {
+      id: jobId,
+      kind: 'sync' as const,
+      endpoint: path,
+      model: call.model,
+      residencyKey: call.residencyKey,
+      maxAttempts: this.#deps.maxAttempts,
+      request: null,
+      webhookUrl: null,
+    }
+    const submitted = queue.submit(job, clock.now())
+    // Raised before the row is committed, so that the insert and the claim share one transaction.
+    this.#deps.nudge()
     try {
-      return await queue.withdraw(jobId, reason, clock.now())
+      return (await submitted).kind === 'full' ? failure('queue_full') : null
     } catch (error) {
       emit({ event: 'loop_failed', loop: 'intake', error })
-      return true
+      return failure('disk_full')
     }
   }
 
-  /** Takes a waiting job out of the queue and tells its caller; a running one is left to the worker. */
-  const dismiss = async (jobId: string, caller: Caller, reason: Failure) => {
-    if (!(await withdraw(jobId, reason))) return false
-    callers.remove(jobId)
-    emit({ event: 'job_failed', ...fieldsOf(jobId, caller), attempt: 0, failure: reason })
-    caller.fail(reason, null, false)
-    return true
-  }
-
-  const leave = async (jobId: string, caller: Caller) => {
-    if (!(await withdraw(jobId, 'cancelled'))) return
-    callers.remove(jobId)
-    emit({ event: 'job_cancelled', ...fieldsOf(jobId, caller), attempt: 0 })
-  }
-
-  const expire = async (jobId: string, caller: Caller) => {
-    if (worker.interrupt(jobId, { kind: 'expired' })) return
-    if (await dismiss(jobId, caller, failure('deadline'))) return
-    // It is on its way between the queue and the worker: look again until one of them has it.
-    if (callers.get(jobId) === caller) caller.onFinished(clock.after(RECHECK_MS, () => void expire(jobId, caller)))
-  }
-
-  /** Callers come in order and share one bound, so the first that is still within it ends the search. */
-  const losePatience = () => {
-    cancelPatience()
-    cancelPatience = () => {}
-    if (unreachableSince === null) return
-    const now = clock.monotonicMs()
-    for (const [jobId, caller] of callers.entries()) {
-      const since = Math.max(unreachableSince, caller.arrivedAtMs)
-      const leftMs = since + deps.unreachableDeadlineMs - now
-      if (leftMs > 0) {
-        cancelPatience = clock.after(leftMs, losePatience)
-        return
-      }
-      void dismiss(jobId, caller, failure('unreachable'))
+  /** Ends a call wherever it is. A database that refuses keeps no caller waiting: its job finds nobody when it is claimed. */
+  async #end(jobId: string, caller: Caller, order: Order): Promise<void> {
+    try {
+      if ((await this.#deps.roster.end(jobId, order)) !== 'withdrawn') return
+    } catch (error) {
+      this.#deps.emit({ event: 'loop_failed', loop: 'intake', error })
     }
-    // One that is on the worker at this very moment may come back to wait, and others may be on their way in.
-    if (callers.size > 0) cancelPatience = clock.after(RECHECK_MS, losePatience)
+    this.#tell(jobId, caller, order.reason)
   }
 
-  const watchPatience = (reachable: boolean) => {
-    unreachableSince = reachable ? null : clock.monotonicMs()
-    losePatience()
+  /** One that is being claimed at this moment runs, and has the grace of the stop. */
+  async #sendAway(jobId: string, caller: Caller): Promise<void> {
+    const { queue, clock, emit } = this.#deps
+    const reason = failure('draining')
+    try {
+      if (!(await queue.withdraw(jobId, reason, clock.now()))) return
+    } catch (error) {
+      emit({ event: 'loop_failed', loop: 'intake', error })
+    }
+    this.#tell(jobId, caller, reason)
   }
-  const unsubscribe = state.onReachability(watchPatience)
 
-  return {
-    async admit(jobId, caller, deadlineMs) {
-      if (closed) return { kind: 'refused', failure: failure('draining') }
-      const { call, path } = caller
-      callers.add(jobId, caller)
-      const submitted = queue.submit(
-        {
-          id: jobId,
-          kind: 'sync',
-          endpoint: path,
-          model: call.model,
-          residencyKey: call.residencyKey,
-          maxAttempts: deps.maxAttempts,
-          request: null,
-          webhookUrl: null,
-        },
-        clock.now(),
-      )
-      // Raised before the row is committed, so that the insert and the worker's claim share one transaction.
-      worker.nudge()
-      try {
-        if ((await submitted).kind === 'full') {
-          callers.remove(jobId)
-          return { kind: 'refused', failure: failure('queue_full') }
-        }
-      } catch (error) {
-        callers.remove(jobId)
-        emit({ event: 'loop_failed', loop: 'intake', error })
-        return { kind: 'refused', failure: failure('disk_full') }
-      }
-      emit({ event: 'job_submitted', ...fieldsOf(jobId, caller), endpoint: path })
-      if (caller.left.aborted) void leave(jobId, caller)
-      else caller.left.addEventListener('abort', () => void leave(jobId, caller), { once: true })
-      if (deadlineMs !== null) caller.onFinished(clock.after(deadlineMs, () => void expire(jobId, caller)))
-      if (unreachableSince !== null) losePatience()
-      return { kind: 'admitted' }
-    },
-    async close() {
-      closed = true
-      await Promise.all([...callers.entries()].map(([jobId, caller]) => dismiss(jobId, caller, failure('draining'))))
-    },
-    stop() {
-      cancelPatience()
-      unsubscribe()
-    },
+  #tell(jobId: string, caller: Caller, reason: Order['reason']): void {
+    const { callers, emit, rescuers } = this.#deps
+    callers.remove(jobId)
+    const fields = { ...fieldsOf(jobId, caller), attempt: 0 }
+    if (reason === 'cancelled') {
+      emit({ event: 'job_cancelled', ...fields })
+      return
+    }
+    emit({ event: 'job_failed', ...fields, failure: reason })
+    if (!rescuers.take(caller, reason)) caller.fail(reason, null, false)
+  }
+
+  /** The target is missing: the caller's stopwatch runs, and its end is waited for, or the moment in which somebody may help. */
+  #watch(jobId: string, caller: Caller): void {
+    const { patience } = caller
+    if (patience === null || this.#timers.has(jobId)) return
+    patience.absent()
+    const rescueMs = this.#deps.rescuers.afterMs()
+    this.#wait(jobId, caller, rescueMs === null ? patience.leftMs() : Math.min(patience.leftMs(), rescueMs))
+  }
+
+  #wait(jobId: string, caller: Caller, waitMs: number): void {
+    if (waitMs <= 0) {
+      this.#losePatience(jobId, caller)
+      return
+    }
+    const cancel = this.#deps.clock.after(waitMs, () => {
+      this.#timers.delete(jobId)
+      this.#losePatience(jobId, caller)
+    })
+    this.#timers.set(jobId, cancel)
+  }
+
+  #losePatience(jobId: string, caller: Caller): void {
+    const { roster, callers, state, rescuers } = this.#deps
+    // One that is on its slot at this very moment may come back to wait, and is watched again then.
+    if (state.view.reachable || roster.of(jobId) !== undefined || callers.get(jobId) !== caller) return
+    const reason = failure('unreachable', state.view.reason ?? undefined)
+    const leftMs = caller.patience?.leftMs() ?? 0
+    if (leftMs > 0 && !rescuers.wants(caller, reason)) {
+      this.#wait(jobId, caller, leftMs)
+      return
+    }
+    void this.#end(jobId, caller, { why: { kind: 'expired' }, reason })
+  }
+
+  #rest(jobId: string, { patience }: Caller): void {
+    patience?.present()
+    this.#unwatch(jobId)
+  }
+
+  #unwatch(jobId: string): void {
+    this.#timers.get(jobId)?.()
+    this.#timers.delete(jobId)
   }
 }

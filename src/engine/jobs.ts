@@ -1,18 +1,15 @@
-/** The async entry point to the queue: submit and forget, look, wait, cancel; the worker does not know that it exists. */
-
+/** The async entry point to the queue: submit and forget, look, wait, cancel; the dispatcher does not know that it exists. */
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import { type Idempotency, isFinal, type JobState } from '../domain/job/job.ts'
 import { type JobRequest, readJobRequest } from '../domain/job/job-request.ts'
 import type { Problem } from '../domain/job/problem.ts'
-import { withKeepAlive } from '../domain/wire/call.ts'
 import { installedLike } from '../domain/wire/inventory.ts'
-import { type KeepAlivePolicy, keepAliveFor } from '../domain/wire/keep-alive.ts'
+import type { AdmissionDesk } from './admission.ts'
 import type { Board } from './board.ts'
-import type { Poller } from './poller.ts'
 import type { EngineQueue } from './ports.ts'
+import type { Roster } from './roster.ts'
 import type { TargetState } from './state.ts'
-import type { Worker } from './worker.ts'
 
 export type WebhookCheck =
   | { readonly kind: 'ok'; readonly url: string }
@@ -20,19 +17,25 @@ export type WebhookCheck =
 
 export interface JobsDeps {
   readonly queue: EngineQueue
-  readonly worker: Pick<Worker, 'nudge' | 'interrupt'>
+  readonly roster: Pick<Roster, 'end'>
+  readonly admission: AdmissionDesk
   readonly state: TargetState
-  readonly poller: Pick<Poller, 'poll'>
   readonly board: Board
   readonly clock: Clock
   readonly emit: Emit
+  /** A job waits. */
+  readonly nudge: () => void
   readonly newId: () => string
   readonly maxAttempts: number
-  readonly keepAlive: KeepAlivePolicy
   /** The webhook URL in the spelling that is stored, or why it may not be called. */
   readonly checkWebhook: (url: string) => Promise<WebhookCheck>
-  /** The stored state of a job, or null when there is none. */
-  readonly stateOf: (jobId: string) => JobState | null
+  /** The stored job, or null when there is none. */
+  readonly find: (jobId: string) => {
+    readonly state: JobState
+    readonly model: string
+    readonly residencyKey: string
+    readonly attempt: number
+  } | null
 }
 
 export interface Submission {
@@ -77,61 +80,61 @@ const replayed = (earlier: NonNullable<ReturnType<EngineQueue['known']>>): Submi
     ? { kind: 'accepted', jobId: earlier.jobId, known: true }
     : problem('idempotency-conflict', 'this Idempotency-Key was used with another body: use a new key for new work')
 
+// A cancel of a running job is on disk within milliseconds; a disk that is full takes longer.
+const CANCEL_WAIT_MS = 10_000
+
 /** The async entry of one engine. */
-export const createJobs = (deps: JobsDeps): Jobs => {
-  const { queue, worker, state, board, clock, emit } = deps
-  let closed = false
+export class AsyncJobs implements Jobs {
+  readonly #deps: JobsDeps
+  #isClosed = false
 
-  const isInstalled = ({ call }: JobRequest): boolean =>
-    call.cloud || state.view.inventory.size === 0 || state.view.inventory.has(call.canonicalModel)
-
-  const missing = async (request: JobRequest): Promise<SubmitOutcome | null> => {
-    if (isInstalled(request)) return null
-    if (state.view.reachable) await deps.poller.poll()
-    if (isInstalled(request)) return null
-    const { model } = request.call
-    const meant = installedLike(state.view.inventory, model)
-    const advice = meant === null ? 'pull it first, or check the name' : `did you mean "${meant}"? Else pull it first`
-    return problem('model-not-installed', `model "${model}" is not installed on the target: ${advice}`)
+  constructor(deps: JobsDeps) {
+    this.#deps = deps
   }
 
-  const check = async (request: JobRequest): Promise<SubmitOutcome | { kind: 'ok'; request: JobRequest }> => {
-    const { webhookUrl } = request
-    const webhook = webhookUrl === null ? null : await deps.checkWebhook(webhookUrl)
-    if (webhook?.kind === 'refused') return problem('webhook-refused', webhook.message)
-    return (await missing(request)) ?? { kind: 'ok', request: { ...request, webhookUrl: webhook?.url ?? null } }
+  async submit(submission: Submission): Promise<SubmitOutcome> {
+    if (this.#isClosed) return problem('draining', 'foreman is stopping: come back when it is up again')
+    const read = readJobRequest(submission.body)
+    if (read.kind === 'problem') return read
+    // A job that was made already is answered for, however full the queue is now and whatever became of the model.
+    const earlier = submission.idempotency === null ? null : this.#deps.queue.known(submission.idempotency)
+    if (earlier !== null) return replayed(earlier)
+    const checked = await this.#check(read.request)
+    if (checked.kind !== 'ok') return checked
+    try {
+      return await this.#put(checked.request, submission)
+    } catch (error) {
+      this.#deps.emit({ event: 'loop_failed', loop: 'jobs', error })
+      return problem('disk-full', 'the job could not be written and was not accepted: come back later')
+    }
   }
 
-  const put = async (request: JobRequest, { idempotency }: Submission): Promise<SubmitOutcome> => {
-    const { call, endpoint, webhookUrl } = request
-    const policy = call.keepAlive === undefined ? keepAliveFor(deps.keepAlive, call.canonicalModel) : null
-    const jobId = deps.newId()
-    const submitted = queue.submit(
-      {
-        id: jobId,
-        kind: 'async',
-        endpoint,
-        model: call.model,
-        residencyKey: call.residencyKey,
-        maxAttempts: deps.maxAttempts,
-        request: policy === null ? request.body : withKeepAlive(request.body, call, policy.json),
-        webhookUrl,
-        ...(idempotency !== null && { idempotency }),
-      },
-      clock.now(),
-    )
-    const outcome = await submitted
-    if (outcome.kind === 'known' || outcome.kind === 'conflict') return replayed(outcome)
-    if (outcome.kind === 'full')
-      return problem('queue-full', 'the queue holds as many jobs as FOREMAN_MAX_QUEUE allows: come back later')
-    // The row is on disk first: an async job that a power cut takes back must not have begun.
-    worker.nudge()
-    emit({ event: 'job_submitted', jobId, kind: 'async', model: call.model, residencyKey: call.residencyKey, endpoint })
-    return { kind: 'accepted', jobId, known: false, seq: outcome.seq, residencyKey: call.residencyKey }
+  async cancel(jobId: string): Promise<CancelOutcome> {
+    const { find, roster, emit } = this.#deps
+    const before = find(jobId)
+    if (before === null) return { kind: 'missing' }
+    if (isFinal(before.state)) return { kind: 'final', state: before.state }
+    try {
+      const ended = await roster.end(jobId, { why: { kind: 'left' }, reason: 'cancelled', durable: true })
+      if (ended === 'withdrawn') {
+        const { model, residencyKey, attempt } = before
+        emit({ event: 'job_cancelled', jobId, kind: 'async', model, residencyKey, attempt })
+        return { kind: 'cancelled' }
+      }
+    } catch (error) {
+      emit({ event: 'loop_failed', loop: 'jobs', error })
+      return { kind: 'unwritten' }
+    }
+    await this.waitFinal(jobId, CANCEL_WAIT_MS, new AbortController().signal)
+    const after = find(jobId)?.state ?? null
+    if (after === 'cancelled') return { kind: 'cancelled' }
+    // Its slot has let go of it, but the disk does not take that.
+    return after !== null && isFinal(after) ? { kind: 'final', state: after } : { kind: 'unwritten' }
   }
 
-  const waitFinal = (jobId: string, waitMs: number, signal: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
+  waitFinal(jobId: string, waitMs: number, signal: AbortSignal): Promise<void> {
+    const { board, clock, find } = this.#deps
+    return new Promise((resolve) => {
       const finish = () => {
         cancelTimer()
         unlisten()
@@ -139,8 +142,8 @@ export const createJobs = (deps: JobsDeps): Jobs => {
         resolve()
       }
       const look = () => {
-        const now = deps.stateOf(jobId)
-        if (now === null || isFinal(now)) finish()
+        const state = find(jobId)?.state ?? null
+        if (state === null || isFinal(state)) finish()
       }
       const unlisten = board.listen(jobId, ({ kind }) => {
         if (kind === 'changed') look()
@@ -150,61 +153,50 @@ export const createJobs = (deps: JobsDeps): Jobs => {
       signal.addEventListener('abort', finish, { once: true })
       look()
     })
-
-  /** Takes a waiting job out; null = the disk did not take it. */
-  const withdraw = async (jobId: string): Promise<boolean | null> => {
-    try {
-      return await queue.withdraw(jobId, 'cancelled', clock.now(), 'durable')
-    } catch (error) {
-      emit({ event: 'loop_failed', loop: 'jobs', error })
-      return null
-    }
   }
 
-  return {
-    waitFinal,
-    async submit(submission) {
-      if (closed) return problem('draining', 'foreman is stopping: come back when it is up again')
-      const read = readJobRequest(submission.body)
-      if (read.kind === 'problem') return read
-      // A job that was made already is answered for, however full the queue is now and whatever became of the model.
-      const earlier = submission.idempotency === null ? null : queue.known(submission.idempotency)
-      if (earlier !== null) return replayed(earlier)
-      const checked = await check(read.request)
-      if (checked.kind !== 'ok') return checked
-      try {
-        return await put(checked.request, submission)
-      } catch (error) {
-        emit({ event: 'loop_failed', loop: 'jobs', error })
-        return problem('disk-full', 'the job could not be written and was not accepted: come back later')
-      }
-    },
-    async cancel(jobId) {
-      for (let looks = 0; looks < CANCEL_LOOKS_MAX; looks++) {
-        const before = deps.stateOf(jobId)
-        if (before === null) return { kind: 'missing' }
-        if (isFinal(before)) return { kind: 'final', state: before }
-        const withdrawn = await withdraw(jobId)
-        if (withdrawn === null) return { kind: 'unwritten' }
-        if (withdrawn) {
-          emit({ event: 'job_cancelled', jobId, kind: 'async', model: '', residencyKey: '', attempt: 0 })
-          return { kind: 'cancelled' }
-        }
-        worker.interrupt(jobId, { kind: 'left' })
-        await waitFinal(jobId, CANCEL_LOOK_MS, new AbortController().signal)
-        if (deps.stateOf(jobId) === 'cancelled') return { kind: 'cancelled' }
-      }
-      const last = deps.stateOf(jobId)
-      if (last === 'cancelled') return { kind: 'cancelled' }
-      // The worker has let go of it, but the disk does not take that.
-      return last !== null && isFinal(last) ? { kind: 'final', state: last } : { kind: 'unwritten' }
-    },
-    close() {
-      closed = true
-    },
+  close(): void {
+    this.#isClosed = true
+  }
+
+  async #check(request: JobRequest): Promise<SubmitOutcome | { kind: 'ok'; request: JobRequest }> {
+    const { webhookUrl, call } = request
+    const webhook = webhookUrl === null ? null : await this.#deps.checkWebhook(webhookUrl)
+    if (webhook?.kind === 'refused') return problem('webhook-refused', webhook.message)
+    if (!(await this.#deps.admission.isInstalled(call))) return this.#notInstalled(call.model)
+    return { kind: 'ok', request: { ...request, webhookUrl: webhook?.url ?? null } }
+  }
+
+  #notInstalled(model: string): SubmitOutcome {
+    const meant = installedLike(this.#deps.state.view.inventory, model)
+    const advice = meant === null ? 'pull it first, or check the name' : `did you mean "${meant}"? Else pull it first`
+    return problem('model-not-installed', `model "${model}" is not installed on the target: ${advice}`)
+  }
+
+  async #put(request: JobRequest, { idempotency }: Submission): Promise<SubmitOutcome> {
+    const { queue, admission, clock, emit, maxAttempts } = this.#deps
+    const { endpoint, webhookUrl } = request
+    const { call, body } = admission.shape(request)
+    const { model, residencyKey } = call
+    const jobId = this.#deps.newId()
+    const job = {
+      id: jobId,
+      kind: 'async' as const,
+      endpoint,
+      model,
+      residencyKey,
+      maxAttempts,
+      request: body,
+      webhookUrl,
+      ...(idempotency !== null && { idempotency }),
+    }
+    const outcome = await queue.submit(job, clock.now())
+    if (outcome.kind === 'known' || outcome.kind === 'conflict') return replayed(outcome)
+    if (outcome.kind === 'full')
+      return problem('queue-full', 'the queue holds as many jobs as FOREMAN_MAX_QUEUE allows: come back later')
+    // The row is on disk first: an async job that a power cut takes back must not have begun.
+    this.#deps.nudge()
+    emit({ event: 'job_submitted', jobId, kind: 'async', model, residencyKey, endpoint })
+    return { kind: 'accepted', jobId, known: false, seq: outcome.seq, residencyKey }
   }
 }
-
-// It is on its way between the queue and the worker: look again soon.
-const CANCEL_LOOK_MS = 1_000
-const CANCEL_LOOKS_MAX = 10

@@ -1,17 +1,16 @@
-/** Times loads and jobs from the engine's own events, so that the worker need not know that anybody asks how long it takes. */
+/** Times loads and jobs from the engine's own events, so that the dispatcher need not know that anybody asks how long it takes. */
 import type { Clock } from '../domain/clock.ts'
-import { createPaces, type Paces } from '../domain/job/eta.ts'
+import { createPaces, type Paces, type Running } from '../domain/job/eta.ts'
 import type { EngineEvent } from '../domain/job/events.ts'
 
 export interface PaceWatch {
   readonly paces: Paces
   observe(event: EngineEvent): void
-  /** The key on the worker and how long its load or its work has lasted; null = the worker is idle. */
-  running(): { readonly key: string; readonly elapsedMs: number } | null
+  /** The jobs on the slots, the oldest phase first. */
+  running(): readonly Running[]
 }
 
 interface Phase {
-  readonly jobId: string
   readonly key: string
   readonly sinceMs: number
   readonly isLoading: boolean
@@ -20,11 +19,10 @@ interface Phase {
 /** A watch that has seen nothing yet. */
 export const createPaceWatch = (clock: Pick<Clock, 'monotonicMs'>): PaceWatch => {
   const paces = createPaces()
-  let phase: Phase | null = null
+  const phases = new Map<string, Phase>()
 
-  const began = ({ jobId, residencyKey }: { jobId: string; residencyKey: string }, isLoading: boolean) => {
-    phase = { jobId, key: residencyKey, sinceMs: clock.monotonicMs(), isLoading }
-  }
+  const began = ({ jobId, residencyKey: key }: { jobId: string; residencyKey: string }, isLoading: boolean) =>
+    void phases.set(jobId, { key, sinceMs: clock.monotonicMs(), isLoading })
   const elapsedMs = ({ sinceMs }: Phase) => clock.monotonicMs() - sinceMs
 
   return {
@@ -33,18 +31,22 @@ export const createPaceWatch = (clock: Pick<Clock, 'monotonicMs'>): PaceWatch =>
       switch (e.event) {
         case 'job_loading':
           return began(e, true)
-        case 'job_working':
-          if (phase?.jobId === e.jobId && phase.isLoading) paces.loadTook(e.residencyKey, elapsedMs(phase))
+        case 'job_working': {
+          const phase = phases.get(e.jobId)
+          if (phase?.isLoading) paces.loadTook(e.residencyKey, elapsedMs(phase))
           return began(e, false)
+        }
         case 'job_done':
         case 'job_failed':
         case 'job_cancelled':
-        case 'job_requeued':
-          if (phase?.jobId !== e.jobId) return
+        case 'job_requeued': {
+          const phase = phases.get(e.jobId)
+          if (phase === undefined) return
           if (e.event === 'job_done' && !phase.isLoading) paces.jobTook(e.residencyKey, elapsedMs(phase))
-          phase = null
+          phases.delete(e.jobId)
+        }
       }
     },
-    running: () => (phase === null ? null : { key: phase.key, elapsedMs: elapsedMs(phase) }),
+    running: () => [...phases].map(([jobId, phase]) => ({ jobId, key: phase.key, elapsedMs: elapsedMs(phase) })),
   }
 }

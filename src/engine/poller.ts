@@ -2,7 +2,6 @@
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import { type Inventory, inventoryFrom, type ResidentModel, residentsFrom } from '../domain/wire/inventory.ts'
-import { modelOfKey } from '../domain/wire/residency.ts'
 import { createLoop } from '../loop/loop.ts'
 import { type Asked, askTarget } from './ask.ts'
 import type { SendTarget } from './ports.ts'
@@ -75,15 +74,15 @@ const askAll = async (target: SendTarget, known: string | null, signal: AbortSig
 const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
   const noteFailure = ({ message, reached }: Failed) => {
     if (!state.view.degraded) emit({ event: 'poll_failed', message })
-    state.update({ degraded: true })
+    state.update({ degraded: true, reason: message })
     // A target that answers, if only with an error, is there.
     if (reached) state.reached()
     else if (!isBusy()) state.unreached(message)
   }
 
   return async (signal: AbortSignal): Promise<boolean | null> => {
-    const idleBefore = !isBusy()
-    const keyBefore = state.residentKey
+    const { residency } = state
+    const before = residency.version
     const polled = await askAll(target, state.view.reachable ? state.view.version : null, signal)
     // What was cut short says nothing about the target.
     if (signal.aborted) return null
@@ -92,11 +91,10 @@ const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
       return false
     }
     const { inventory, tagsBody, residents, version } = polled
-    state.update({ inventory, tagsBody, residents, version, degraded: false, lastPollAt: clock.now() })
+    state.update({ inventory, tagsBody, version, degraded: false, reason: null, lastPollAt: clock.now() })
     state.reached()
-    // Only what nothing touched while we asked can be believed to be gone.
-    const untouched = idleBefore && !isBusy() && keyBefore !== null && keyBefore === state.residentKey
-    if (untouched && !residents.some(({ canonical }) => canonical === modelOfKey(keyBefore))) state.setResident(null)
+    // An answer from before a load is no news.
+    if (residency.version === before) residency.seen(residents)
     return true
   }
 }

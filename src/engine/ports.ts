@@ -32,26 +32,36 @@ export interface SendTarget {
   ): Promise<Reply>
 }
 
-/** The part of the queue that the worker and the intake use. */
+/** What a claim asks for: the next job in order, for one free slot. */
+export interface ClaimQuery {
+  readonly now: number
+  /** The lowest free slot, from 0. */
+  readonly slot: number
+  /** The key of the jobs that run: only one of that key may join them. */
+  readonly activeKey: string | null
+  /** Keys whose jobs cost no load: the oldest of these goes before older ones of other keys. */
+  readonly residentKeys: readonly string[]
+  /** Keys that are loaded for certain: their jobs are `working` at once. */
+  readonly loadedKeys: readonly string[]
+  /** Jobs created at or before this wall time go before everything else; null = no age bound. */
+  readonly agedBefore: number | null
+}
+
+export type Claimed =
+  | { readonly kind: 'job'; readonly job: ActiveJob }
+  /** The next job in order has another key than those that run: it waits for them. */
+  | { readonly kind: 'held' }
+  /** Nothing is ready; `nextDueAt` (wall ms) is when the first backoff ends. */
+  | { readonly kind: 'idle'; readonly nextDueAt: number | null }
+
+/** The part of the queue that the dispatcher and the entries use. */
 export interface EngineQueue {
   submit(job: NewJob, now: number): Promise<Submitted>
   /**
    * Next in order is the oldest job that was created at or before `agedBefore`, else the oldest whose key is resident, else the oldest. Beside
    * running jobs only one with their key may be claimed, and only if it is next: else it is `held`, until the slots are empty.
    */
-  claim(query: {
-    now: number
-    slot: number
-    activeKey: string | null
-    residentKeys: readonly string[]
-    /** A job with one of these is `working` at once. */
-    loadedKeys: readonly string[]
-    agedBefore: number | null
-  }): Promise<
-    | { readonly kind: 'job'; readonly job: ActiveJob }
-    | { readonly kind: 'held' }
-    | { readonly kind: 'idle'; readonly nextDueAt: number | null }
-  >
+  claim(query: ClaimQuery): Promise<Claimed>
   advance(job: ActiveJob, now: number): Promise<boolean>
   settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly CallerArtifact[]): Promise<boolean>
   /** Not durable by itself: nobody is promised the end of a sync call. */

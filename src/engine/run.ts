@@ -3,33 +3,31 @@ import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { Outcome } from '../domain/job/outcome.ts'
-import { isZeroKeepAlive, type KeepAlivePolicy, keepAliveFor } from '../domain/wire/keep-alive.ts'
+import type { ResidentModel } from '../domain/wire/inventory.ts'
+import { isZeroKeepAlive } from '../domain/wire/keep-alive.ts'
 import { persist } from '../loop/persist.ts'
-import { load, type Stopper, stopped, work } from './attempt.ts'
+import { load, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
 import { createLiveness } from './liveness.ts'
 import type { Loader } from './loader.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
+import type { Roster, Seat } from './roster.ts'
 import type { TargetState } from './state.ts'
+import { stopped } from './stopper.ts'
 
 export interface RunDeps {
   readonly queue: EngineQueue
   readonly target: SendTarget
   readonly state: TargetState
   readonly loader: Loader
+  readonly roster: Pick<Roster, 'seats'>
   /** True when the target answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
+  /** What the target holds now; null = it does not say. */
+  readonly look: () => Promise<readonly ResidentModel[] | null>
   readonly clock: Clock
   readonly emit: Emit
-  readonly keepAlive: KeepAlivePolicy
   readonly jobTimeoutMs: number
-}
-
-/** The job on the worker. */
-export interface Slot {
-  readonly job: ActiveJob
-  readonly stopper: Stopper
-  phase: 'loading' | 'working'
 }
 
 const fieldsOf = ({ id, kind, model, residencyKey, attempt }: ActiveJob) => ({
@@ -40,65 +38,64 @@ const fieldsOf = ({ id, kind, model, residencyKey, attempt }: ActiveJob) => ({
   attempt,
 })
 
-/** The JSON literal that the policy puts on this call's model, if any. */
-const policyOf = ({ keepAlive }: RunDeps, { call }: Caller): string | null =>
-  keepAliveFor(keepAlive, call.canonicalModel)?.json ?? null
+/** Another job that runs or waits wants the same load. */
+const isShared = ({ queue, roster }: RunDeps, { job }: Seat): boolean =>
+  queue.hasReady(job.residencyKey) || roster.seats.some((seat) => seat.job.id !== job.id && seat.phase === 'loading')
 
-const loadModel = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Outcome | null> => {
-  const { queue, target, state, loader } = deps
-  const { job, stopper } = slot
-  const policy = policyOf(deps, caller)
-  // Whatever was loaded may be on its way out from here on.
-  state.setResident(null)
-  const loading = loader.ensure(job.residencyKey, (signal) => load(target, caller.call, signal, policy))
+/** Loads what the call needs and then looks at what is there: whatever was loaded before may have been pushed out. */
+const begin = async ({ target, state, look }: RunDeps, { call }: Caller, key: string, signal: AbortSignal) => {
+  state.residency.loading(key)
+  const loaded = await load(target, call, signal, null)
+  if (loaded === 'loaded') state.residency.loaded(key, await look())
+  return loaded
+}
+
+const loadModel = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Outcome | null> => {
+  const { loader } = deps
+  const { job, stopper } = seat
+  const loading = loader.ensure(job.residencyKey, (signal) => begin(deps, caller, job.residencyKey, signal))
   const first = await Promise.race([loading, stopped(stopper)])
-  if (first !== 'stopped') {
-    if (first === 'loaded') state.setResident(job.residencyKey)
-    return typeof first === 'string' ? null : first
-  }
+  if (first !== 'stopped') return typeof first === 'string' ? null : first
   const why = stopper.why ?? { kind: 'left' }
   // Others wait for the same load: it goes on, and the next of them joins it.
-  if (why.kind !== 'left' || !queue.hasReady(job.residencyKey)) loader.abort()
+  if (why.kind !== 'left' || !isShared(deps, seat)) loader.abort()
   return why
 }
 
-const startWork = async (deps: RunDeps, slot: Slot): Promise<boolean> => {
-  if (slot.phase === 'working') return true
-  slot.phase = 'working'
+const startWork = async (deps: RunDeps, seat: Seat): Promise<boolean> => {
+  if (seat.phase === 'working') return true
+  seat.phase = 'working'
   const { clock, emit, queue } = deps
-  const { job, stopper } = slot
+  const { job, stopper } = seat
   const advance = async () => stopper.why === null && (await queue.advance(job, clock.now()))
   return persist(clock, advance, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
 }
 
 /** What the end of the work says about what is loaded now. */
-const noteResidency = (deps: RunDeps, caller: Caller, outcome: Outcome) => {
-  const { state } = deps
-  const keepAlive = caller.call.keepAlive ?? JSON.parse(policyOf(deps, caller) ?? 'null')
-  if (outcome.kind === 'done' && isZeroKeepAlive(keepAlive)) state.forget(caller.call.canonicalModel)
+const noteResidency = ({ state: { residency } }: RunDeps, { call }: Caller, outcome: Outcome) => {
+  if (outcome.kind === 'done' && isZeroKeepAlive(call.keepAlive)) residency.forget(call.canonicalModel)
   // A runner that crashed is gone, and one that ran out of memory took all others with it.
-  if (outcome.kind === 'broken') state.setResident(null)
+  if (outcome.kind === 'broken') residency.clear()
 }
 
 /** Runs one claimed job. Whatever happens comes back as an outcome. */
-export const runJob = async (deps: RunDeps, slot: Slot, caller: Caller): Promise<Outcome> => {
+export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Outcome> => {
   const { clock, emit } = deps
-  const { job, stopper } = slot
+  const { job, stopper } = seat
   const timeout = () => clock.after(deps.jobTimeoutMs, () => stopper.stop({ kind: 'timeout' }))
-  const leave = () => stopper.stop({ kind: 'left' })
   const liveness = createLiveness({ probe: deps.probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
-  caller.left.addEventListener('abort', leave, { once: true })
   let cancelTimeout = timeout()
   try {
     if (caller.left.aborted) return { kind: 'left' }
-    if (slot.phase === 'loading' && !caller.call.cloud) {
+    if (stopper.why !== null) return stopper.why
+    if (seat.phase === 'loading' && !caller.call.cloud) {
       emit({ event: 'job_loading', ...fieldsOf(job) })
-      const failed = await loadModel(deps, slot, caller)
+      const failed = await loadModel(deps, seat, caller)
       if (failed !== null) return failed
       cancelTimeout()
       cancelTimeout = timeout()
     }
-    if (!(await startWork(deps, slot))) return stopper.why ?? { kind: 'left' }
+    if (!(await startWork(deps, seat))) return stopper.why ?? { kind: 'left' }
     if (stopper.why !== null) return stopper.why
     const queueMs = Math.max(0, clock.now() - job.createdAt)
     emit({ event: 'job_working', ...fieldsOf(job), queueMs })
@@ -109,6 +106,5 @@ export const runJob = async (deps: RunDeps, slot: Slot, caller: Caller): Promise
   } finally {
     liveness.stop()
     cancelTimeout()
-    caller.left.removeEventListener('abort', leave)
   }
 }

@@ -1,30 +1,26 @@
-/** Whether the target can be reached and what it holds; unreachable is a state here, never an error that loses work. */
-
+/** Whether the target can be reached and what it has; unreachable is a state here, never an error that loses work. */
 import type { Emit } from '../domain/job/events.ts'
-import type { Inventory, ResidentModel } from '../domain/wire/inventory.ts'
-import { modelOfKey } from '../domain/wire/residency.ts'
+import type { Inventory } from '../domain/wire/inventory.ts'
+import { createResidency, type Residency } from './residency.ts'
 
 export interface TargetView {
   /** Optimistic at start: nobody is turned away before the first poll. */
   readonly reachable: boolean
   /** The last poll failed; what is known is what the one before said. */
   readonly degraded: boolean
+  /** Why it cannot be reached or is degraded, in words; null when all is well. */
+  readonly reason: string | null
   /** Wall milliseconds of the last good poll. */
   readonly lastPollAt: number | null
   readonly version: string | null
   readonly inventory: Inventory
   /** The last answer of /api/tags, to the byte. */
   readonly tagsBody: Uint8Array | null
-  readonly residents: readonly ResidentModel[]
 }
 
 export interface TargetState {
   readonly view: TargetView
-  /** The residency key that the worker last loaded, while it is believed to be loaded still. */
-  readonly residentKey: string | null
-  setResident(key: string | null): void
-  /** Somebody unloaded this model. */
-  forget(canonicalModel: string): void
+  readonly residency: Residency
   update(polled: Partial<Omit<TargetView, 'reachable'>>): void
   unreached(message: string): void
   reached(): void
@@ -37,13 +33,13 @@ export const createTargetState = (emit: Emit): TargetState => {
   let view: TargetView = {
     reachable: true,
     degraded: false,
+    reason: null,
     lastPollAt: null,
     version: null,
     inventory: new Map(),
     tagsBody: null,
-    residents: [],
   }
-  let residentKey: string | null = null
+  const residency = createResidency()
   const listeners = new Set<(reachable: boolean) => void>()
   const setReachable = (reachable: boolean) => {
     view = { ...view, reachable }
@@ -53,21 +49,14 @@ export const createTargetState = (emit: Emit): TargetState => {
     get view() {
       return view
     },
-    get residentKey() {
-      return residentKey
-    },
-    setResident(key) {
-      residentKey = key
-    },
-    forget(canonicalModel) {
-      if (residentKey !== null && modelOfKey(residentKey) === canonicalModel) residentKey = null
-    },
+    residency,
     update(polled) {
       view = { ...view, ...polled }
     },
     unreached(message) {
       // A target that went away may come back empty.
-      residentKey = null
+      residency.clear()
+      view = { ...view, reason: message }
       if (!view.reachable) return
       emit({ event: 'target_unreachable', message })
       setReachable(false)

@@ -1,23 +1,21 @@
 /** What foreman says about itself: livez (restart me?), readyz (send me work?), healthz (what is going on?). */
 import { Elysia, t } from 'elysia'
 import type { Clock } from '../domain/clock.ts'
-import type { TargetView } from '../engine/state.ts'
-import type { WorkerView } from '../engine/worker.ts'
+import type { Engine } from '../engine/engine.ts'
 
 export interface HealthDeps {
   readonly clock: Clock
   /** Says which foreman this is, so that one can recognise itself. */
   readonly instance: string
   readonly targetUrl: string
-  /** Monotonic milliseconds of the engine's last tick: a wall clock that is set must not look like a stuck loop. */
-  readonly lastTickAt: () => number
+  readonly engine: Pick<Engine, 'state' | 'worker' | 'lastTickAt' | 'refresh'>
   readonly isDraining: () => boolean
   /** Whether the database takes writes. */
   readonly isWritable: () => boolean
   /** Whether the database is still the file that was opened: what is written into a deleted one ends with the process. */
   readonly isInPlace: () => boolean
-  readonly targetView: () => TargetView
-  readonly workerView: () => WorkerView
+  /** What the parts have to say, by part. */
+  readonly partStatus: () => Readonly<Record<string, unknown>>
   readonly counts: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
 }
 
@@ -25,6 +23,9 @@ export interface HealthDeps {
 export const STUCK_MS = 30_000
 
 const GONE = 'the database file was deleted, moved or replaced while foreman ran: put it back or restart'
+
+// The target answers from memory within a millisecond.
+const REFRESH_MS = 40
 
 const statusSchema = t.Object(
   { status: t.String(), instance: t.String(), reason: t.Optional(t.String()) },
@@ -36,6 +37,7 @@ const healthSchema = t.Object(
   {
     status: t.String(),
     degraded: t.Boolean(),
+    reason: nullable(t.String()),
     last_poll: nullable(t.String()),
     target: t.Object({
       url: t.String(),
@@ -44,7 +46,13 @@ const healthSchema = t.Object(
       resident: t.Array(t.String()),
     }),
     queue: t.Object({ queued: t.Number(), working: t.Number(), oldest_age_seconds: nullable(t.Number()) }),
-    worker: t.Object({ state: t.String(), job_id: nullable(t.String()), model: nullable(t.String()) }),
+    worker: t.Object({
+      state: t.String(),
+      job_id: nullable(t.String()),
+      model: nullable(t.String()),
+      slots: t.Array(t.Object({ slot: t.Number(), state: t.String(), job_id: t.String(), model: t.String() })),
+    }),
+    parts: t.Optional(t.Record(t.String(), t.Unknown())),
   },
   { description: 'target, queue and worker as they are now' },
 )
@@ -53,17 +61,48 @@ const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOStrin
 
 /** The three health routes; none needs a token. */
 export const healthRoutes = (deps: HealthDeps) => {
-  const { clock, instance } = deps
+  const { clock, instance, engine } = deps
   const readiness = () => {
     if (deps.isDraining()) return 'draining'
     if (!deps.isInPlace()) return GONE
     return deps.isWritable() ? null : 'the database does not take writes'
   }
+  const health = () => {
+    const { state, worker } = engine
+    const { reachable, degraded, reason, lastPollAt, version } = state.view
+    const { queued, oldestCreatedAt } = deps.counts()
+    const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
+    const parts = deps.partStatus()
+    return {
+      status: readiness() === null ? 'ok' : 'not ready',
+      degraded,
+      reason: reachable && !degraded ? null : reason,
+      last_poll: iso(lastPollAt),
+      target: {
+        url: deps.targetUrl,
+        reachable,
+        version,
+        resident: state.residency.residents.map(({ name }) => name),
+      },
+      queue: {
+        queued,
+        working: worker.slots.length,
+        oldest_age_seconds: oldestAgeMs === null ? null : Math.round(oldestAgeMs / 100) / 10,
+      },
+      worker: {
+        state: worker.state,
+        job_id: worker.jobId,
+        model: worker.model,
+        slots: worker.slots.map(({ slot, state, jobId, model }) => ({ slot, state, job_id: jobId, model })),
+      },
+      ...(Object.keys(parts).length > 0 && { parts }),
+    }
+  }
   return new Elysia({ name: 'health' })
     .get(
       '/livez',
       ({ set }) => {
-        const stuck = clock.monotonicMs() - deps.lastTickAt() > STUCK_MS
+        const stuck = clock.monotonicMs() - engine.lastTickAt() > STUCK_MS
         if (!stuck && deps.isInPlace()) return { status: 'ok', instance }
         set.status = 503
         if (!stuck) return { status: 'no database', instance, reason: GONE }
@@ -90,28 +129,10 @@ export const healthRoutes = (deps: HealthDeps) => {
     )
     .get(
       '/healthz',
-      () => {
-        const target = deps.targetView()
-        const worker = deps.workerView()
-        const { queued, oldestCreatedAt } = deps.counts()
-        const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
-        return {
-          status: readiness() === null ? 'ok' : 'not ready',
-          degraded: target.degraded,
-          last_poll: iso(target.lastPollAt),
-          target: {
-            url: deps.targetUrl,
-            reachable: target.reachable,
-            version: target.version,
-            resident: target.residents.map(({ name }) => name),
-          },
-          queue: {
-            queued,
-            working: worker.jobId === null ? 0 : 1,
-            oldest_age_seconds: oldestAgeMs === null ? null : Math.round(oldestAgeMs / 100) / 10,
-          },
-          worker: { state: worker.state, job_id: worker.jobId, model: worker.model },
-        }
+      async () => {
+        // What is loaded now, not at the last poll; a target that does not say holds nobody up.
+        await Promise.race([engine.refresh(), new Promise<void>((resolve) => void clock.after(REFRESH_MS, resolve))])
+        return health()
       },
       { response: { 200: healthSchema }, detail: { summary: 'What is going on?', tags: ['health'] } },
     )

@@ -38,14 +38,11 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
       return ['info', { requeued: e.requeued, abandoned: e.abandoned, exhausted: e.exhausted }]
     case 'target_unreachable':
     case 'poll_failed':
-    case 'two_slots_missing':
       return ['warn', { message: e.message }]
     case 'target_reached':
       return ['info', { version: e.version }]
-    case 'embedder_warmed':
-      return ['info', { model: e.model }]
-    case 'embedder_failed':
-      return ['warn', { model: e.model, message: e.message }]
+    case 'noticed':
+      return [e.level, e.fields]
     case 'webhook_accepted':
       return [
         'debug',
@@ -99,6 +96,14 @@ export const createEngineLog =
   (log: Log, metrics: Metrics) =>
   (e: EngineEvent): void => {
     const [level, fields] = lineOf(e)
-    log[level](e.event, fields)
+    log[level](e.event === 'noticed' ? e.name : e.event, fields)
     count(metrics, e)
+  }
+
+/** Hears of listeners that fail: the first time and then ever more rarely, so that one that always fails does not fill the disk. */
+export const handlerFailed =
+  (log: Log) =>
+  (who: string, error: unknown, count: number): void => {
+    if ((count & (count - 1)) !== 0) return
+    log.error('handler_failed', { listener: who, count, error: error instanceof Error ? error.stack : String(error) })
   }

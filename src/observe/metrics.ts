@@ -1,6 +1,7 @@
 /** Prometheus text from what the engine tells; label values come from closed lists, never from a request. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { failures } from '../domain/job/failure.ts'
+import { type Reading, readingText } from '../domain/reading.ts'
 
 /** What is read at the moment of a scrape. */
 export interface MetricsSources {
@@ -10,6 +11,10 @@ export interface MetricsSources {
   readonly targetReachable: () => boolean
   readonly degraded: () => boolean
   readonly webhooksOwed: () => number
+  /** Listeners of the bus that threw, and events dropped for slow ones. */
+  readonly handlerFailures: () => number
+  /** What the parts have to say. */
+  readonly readings: () => readonly Reading[]
 }
 
 export interface Metrics {
@@ -43,10 +48,16 @@ export const createMetrics = (sources: MetricsSources): Metrics => {
       },
     })
   gauge('foreman_queued_jobs', 'Jobs waiting now', sources.queued)
-  gauge('foreman_working_jobs', 'Jobs on the worker now, 0 or 1', sources.working)
+  gauge('foreman_working_jobs', 'Jobs on the slots now, at most FOREMAN_PARALLEL', sources.working)
   gauge('foreman_oldest_queued_age_seconds', 'Age of the oldest waiting job', sources.oldestAgeSeconds)
   gauge('foreman_target_reachable', '1 when the target can be reached', () => Number(sources.targetReachable()))
   gauge('foreman_degraded', '1 when the last poll of the target failed', () => Number(sources.degraded()))
+  const handlerFailures = (): Reading => ({
+    name: 'foreman_handler_failures_total',
+    help: 'Events that a listener could not take since start',
+    type: 'counter',
+    samples: [{ value: sources.handlerFailures() }],
+  })
   gauge('foreman_webhooks_owed', 'Jobs whose receiver has not taken all of their webhooks yet', sources.webhooksOwed)
   const finished = new Counter({
     name: 'foreman_jobs_finished_total',
@@ -85,6 +96,9 @@ export const createMetrics = (sources: MetricsSources): Metrics => {
     jobLoading: () => loads.inc(),
     jobWorking: (queueMs) => waited.observe(queueMs / 1_000),
     webhookTried: (result) => webhooks.inc({ result }),
-    text: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    text: async () => ({
+      contentType: registry.contentType,
+      text: `${await registry.metrics()}\n${[handlerFailures(), ...sources.readings()].map(readingText).join('')}`,
+    }),
   }
 }

@@ -6,7 +6,7 @@ import { clientVariables } from '../../src/config/config.ts'
 import { coreSettings } from '../../src/config/core-settings.ts'
 import { settings } from '../../src/config/settings.ts'
 import type { Setting } from '../../src/domain/setting.ts'
-import * as parts from '../../src/parts/settings.ts'
+import * as parts from '../../src/parts/list.ts'
 import { createIo } from '../support/command-io.ts'
 
 const reference = (name: string) => Bun.file(`${import.meta.dir}/../../docs/reference/${name}.md`).text()
@@ -56,7 +56,9 @@ test.each(['', ...verbs.map(({ name }) => name)])(
 )
 
 test('no two rows are for one variable, and no part hides a row of another', () => {
-  const rows = [coreSettings, ...Object.values(parts)].flatMap((one) => Object.entries<Setting<unknown>>(one))
+  const rows = [coreSettings, ...Object.values(parts).map((part) => part.settings)].flatMap((one) =>
+    Object.entries<Setting<unknown>>(one),
+  )
   expect(rows.map(([field]) => field)).toEqual(Object.keys(settings))
   expect(new Set(rows.map(([, { variable }]) => variable)).size).toBe(rows.length)
 })

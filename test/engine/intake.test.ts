@@ -1,12 +1,14 @@
-/** The intake alone: a caller is told in time even when its job can be reached neither in the queue nor on the worker. */
+/** The intake alone: a caller bears an absent target for as long as it was told, and is told in time. */
 import { expect, test } from 'bun:test'
 import { readCall } from '../../src/domain/wire/call.ts'
 import { matchRoute } from '../../src/domain/wire/routes.ts'
 import { createCallers } from '../../src/engine/caller.ts'
-import { createIntake } from '../../src/engine/intake.ts'
-import type { EngineQueue } from '../../src/engine/ports.ts'
+import { CallerIntake } from '../../src/engine/intake.ts'
+import { createPatience } from '../../src/engine/patience.ts'
+import { createRescue } from '../../src/engine/rescue.ts'
+import { createRoster } from '../../src/engine/roster.ts'
 import { createTargetState } from '../../src/engine/state.ts'
-import { createSyncCaller } from '../../src/http/ollama/answer.ts'
+import { SyncCaller } from '../../src/http/ollama/answer.ts'
 import { createVirtualClock, settled } from '../support/virtual-clock.ts'
 
 const body = new TextEncoder().encode('{"model":"m"}')
@@ -18,40 +20,33 @@ const callOf = () => {
   return read.call
 }
 
-/** An intake whose queue says of every job that it is not waiting, as long as `outOfReach` holds. */
+const nothing = async () => {
+  throw new Error('the intake has no business with this')
+}
+
+/** An intake whose queue takes everything and gives everything back. */
 const build = (unreachableDeadlineMs: number) => {
   const clock = createVirtualClock()
   const state = createTargetState(() => undefined)
   const callers = createCallers()
-  const reach = { outOfReach: true, withdrawals: 0 }
-  const queue: Pick<EngineQueue, 'submit' | 'withdraw'> = {
-    submit: async () => ({ kind: 'accepted', seq: 1 }),
-    withdraw: async () => {
-      reach.withdrawals++
-      return !reach.outOfReach
-    },
+  const rescuers = createRescue()
+  const roster = createRoster({ withdraw: async () => true, stateOf: () => 'queued' })
+  const queue = {
+    submit: async () => ({ kind: 'accepted' as const, seq: 1 }),
+    withdraw: async () => true,
+    claim: nothing,
+    advance: nothing,
+    settle: nothing,
+    hasReady: () => false,
+    isEmpty: () => true,
+    known: () => null,
   }
-  const intake = createIntake({
-    queue: {
-      ...queue,
-      claim: nothing,
-      advance: nothing,
-      settle: nothing,
-      hasReady: () => false,
-      isEmpty: () => true,
-      known: () => null,
-    },
-    callers,
-    worker: { nudge: () => undefined, interrupt: () => false },
-    state,
-    clock,
-    emit: () => undefined,
-    maxAttempts: 3,
-    unreachableDeadlineMs,
-  })
+  const common = { queue, callers, roster, rescuers, state, clock }
+  const intake = new CallerIntake({ ...common, emit: () => undefined, nudge: () => undefined, maxAttempts: 3 })
   const admit = async (jobId: string, deadlineMs: number | null = null) => {
-    const base = { jobId, call: callOf(), path: '/api/chat', headers: [], body, clock, unreachableDeadlineMs }
-    const caller = createSyncCaller({ ...base, signal: new AbortController().signal })
+    const patience = createPatience(clock, unreachableDeadlineMs)
+    const base = { jobId, call: callOf(), path: '/api/chat', headers: [], body, clock, patience }
+    const caller = new SyncCaller({ ...base, signal: new AbortController().signal })
     const told = { status: 0 }
     void caller.answered.then((response) => {
       told.status = response.status
@@ -59,46 +54,24 @@ const build = (unreachableDeadlineMs: number) => {
     await intake.admit(jobId, caller, deadlineMs)
     return told
   }
-  return { clock, state, callers, reach, intake, admit }
+  return { clock, state, callers, intake, rescuers, admit }
 }
 
-const nothing = async () => {
-  throw new Error('the intake has no business with this')
-}
-
-test('a deadline that meets its job between queue and worker is kept as soon as it is in reach', async () => {
-  const { clock, callers, reach, intake, admit } = build(60_000)
+test('a deadline of the call ends it while it waits, and leaves no timer', async () => {
+  const { clock, callers, intake, admit } = build(60_000)
   const told = await admit('a', 1_000)
-  await clock.advance(1_350)
-  expect([told.status, reach.withdrawals > 2]).toEqual([0, true])
-  reach.outOfReach = false
-  await clock.advance(100)
+  await clock.advance(999)
+  expect(told.status).toBe(0)
+  await clock.advance(1)
   expect([told.status, callers.size]).toEqual([503, 0])
   intake.stop()
   expect(clock.pending).toBe(0)
 })
 
-test('a target that goes away while a job is between queue and worker costs its caller no more than the deadline', async () => {
-  for (const deadlineMs of [0, 5_000]) {
-    const { clock, state, reach, intake, admit } = build(deadlineMs)
-    const told = await admit('a')
-    state.unreached('gone')
-    await clock.advance(deadlineMs + 350)
-    expect([told.status, reach.withdrawals > 2]).toEqual([0, true])
-    reach.outOfReach = false
-    await clock.advance(100)
-    expect(told.status).toBe(503)
-    await clock.advance(100)
-    intake.stop()
-    expect(clock.pending).toBe(0)
-  }
-})
-
 test('a caller that comes while others are being turned away has a deadline of its own', async () => {
-  const { clock, state, reach, admit } = build(1_000)
+  const { clock, state, admit } = build(1_000)
   const first = await admit('first')
   state.unreached('gone')
-  reach.outOfReach = false
   const advanced = clock.advance(1_000)
   const second = await admit('second')
   await advanced
@@ -106,18 +79,45 @@ test('a caller that comes while others are being turned away has a deadline of i
   expect([first.status, second.status]).toEqual([503, 503])
 })
 
-test('a target that comes back and goes again gives every caller its whole deadline again', async () => {
-  const { clock, state, reach, admit } = build(1_000)
-  reach.outOfReach = false
+test('the times that the target was missing add up, and those between them do not count', async () => {
+  const { clock, state, admit } = build(1_000)
   const told = await admit('a')
   state.unreached('gone')
   await clock.advance(900)
   state.reached()
+  await clock.advance(3_600_000)
   state.unreached('gone again')
-  await clock.advance(900)
+  await clock.advance(90)
   expect(told.status).toBe(0)
-  await clock.advance(100)
+  await clock.advance(10)
   expect(told.status).toBe(503)
+})
+
+test('whoever can answer in the target’s place is asked when it wants to be, and not before', async () => {
+  const { clock, state, rescuers, admit } = build(60_000)
+  let isOpen = false
+  const rescued: number[] = []
+  rescuers.use({
+    afterMs: 5_000,
+    wants: () => isOpen,
+    rescue(caller) {
+      rescued.push(clock.monotonicMs())
+      caller.answer({ status: 200, headers: [], body: new Uint8Array() })
+    },
+  })
+  const early = await admit('early')
+  state.unreached('gone')
+  await clock.advance(10_000)
+  expect(early.status).toBe(0)
+  isOpen = true
+  const late = await admit('late')
+  await clock.advance(4_999)
+  expect(late.status).toBe(0)
+  await clock.advance(1)
+  expect(late.status).toBe(200)
+  await clock.advance(45_000)
+  expect(early.status).toBe(200)
+  expect(rescued.length).toBe(2)
 })
 
 test('nothing is taken after the intake is closed', async () => {

@@ -154,7 +154,7 @@ const playAll = async ({ steps, loadMs, stop, unreachableDeadlineMs, endsAsleep 
       await waitFor(bench, 'all callers have been told', () => bench.engine.callers.size === 0)
     }
     bench.target.awake = true
-    const isIdle = () => bench.engine.worker.view.jobId === null && bench.engine.callers.size === 0
+    const isIdle = () => bench.engine.worker.jobId === null && bench.engine.callers.size === 0
     await waitFor(bench, 'all jobs are final', () => isIdle() && bench.store.rows().every((row) => row.completed_at))
   }
   let isStopped = false

@@ -103,7 +103,7 @@ test('after a load that was given up the model that was there before is loaded a
   await bench.quiet()
   const again = bench.call('again', { model: 'm-a' })
   await bench.quiet()
-  expect(bench.engine.worker.view.state).toBe('loading')
+  expect(bench.engine.worker.state).toBe('loading')
   await bench.until(() => again.isOver)
   expect(again.status).toBe(200)
 })
@@ -115,7 +115,7 @@ test('a job with keep_alive 0 unloads its model, so the next one loads it again'
   bench.target.resident = null
   const b = bench.call('b')
   await bench.quiet()
-  expect(bench.engine.worker.view.state).toBe('loading')
+  expect(bench.engine.worker.state).toBe('loading')
   await bench.until(() => b.isOver)
   expect(bench.eventsOf('job_loading').map(({ jobId }) => jobId)).toEqual(['a', 'b'])
 })
@@ -140,8 +140,8 @@ test('a poll that no longer finds the model believes the target over its own mem
   bench = createBench()
   bench.call('a')
   await bench.until(() => bench.eventsOf('job_done').length === 1)
-  expect(bench.engine.state.residentKey).not.toBeNull()
+  expect(bench.engine.state.residency.loadedKeys.length).toBe(1)
   bench.target.resident = null
   await bench.clock.advance(30_000)
-  expect(bench.engine.state.residentKey).toBeNull()
+  expect(bench.engine.state.residency.loadedKeys).toEqual([])
 })

@@ -101,10 +101,10 @@ test('a half-open target frees the worker within 45 s and the job is tried again
   await bench.submit('a')
   await bench.clock.advance(1_000)
   bench.target.awake = false
-  const tookMs = await bench.until(() => bench?.engine.worker.view.jobId === null, 60_000)
+  const tookMs = await bench.until(() => bench?.engine.worker.jobId === null, 60_000)
   expect(tookMs).toBeLessThanOrEqual(45_000)
   expect(bench.eventsOf('job_requeued')).toMatchObject([{ jobId: 'a', outcome: 'lost', deferred: false, attempt: 1 }])
-  expect(bench.engine.worker.view.state).toBe('parked')
+  expect(bench.engine.worker.state).toBe('parked')
 })
 
 test('a load that hangs in a dead target is given up too', async () => {
@@ -113,6 +113,6 @@ test('a load that hangs in a dead target is given up too', async () => {
   await bench.submit('a')
   await bench.clock.advance(1_000)
   bench.target.awake = false
-  await bench.until(() => bench?.engine.worker.view.jobId === null, 45_000)
+  await bench.until(() => bench?.engine.worker.jobId === null, 45_000)
   expect(bench.target.active).toBe(0)
 })

@@ -31,7 +31,7 @@ test('100 jobs wait for a target that sleeps for 24 hours, and the first starts 
   const asleep = bench.store.rows()
   expect(asleep.map(({ state }) => state)).toEqual(Array.from({ length: JOBS }, () => 'queued' as const))
   expect(asleep.every(({ attempt }) => attempt === 0)).toBe(true)
-  expect(bench.engine.worker.view.state).toBe('parked')
+  expect(bench.engine.worker.state).toBe('parked')
   expect(bench.eventsOf('target_unreachable').length).toBe(1)
   expect(probes).toBeLessThanOrEqual(2_880)
 
@@ -110,7 +110,7 @@ test('a target that falls asleep in the middle of a job gets that job again when
   bench.target.script = ({ path, isLoad }) => (path === '/api/chat' && !isLoad ? { kind: 'hang' } : undefined)
   await bench.submit('a')
   await bench.clock.advance(5_000)
-  expect(bench.engine.worker.view).toMatchObject({ state: 'working', jobId: 'a' })
+  expect(bench.engine.worker).toMatchObject({ state: 'working', jobId: 'a' })
   // The socket is half open: nothing comes, nothing breaks. Only the probes can tell.
   bench.target.awake = false
   await bench.clock.advance(6 * 3_600_000)

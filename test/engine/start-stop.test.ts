@@ -1,6 +1,7 @@
 /** L3: every loop can be started and stopped at any time, and leaves no timer behind. */
 import { afterAll, expect, test } from 'bun:test'
 import { createBoard } from '../../src/engine/board.ts'
+import { createBus } from '../../src/engine/bus.ts'
 import { createEngine } from '../../src/engine/engine.ts'
 import { createJanitor } from '../../src/engine/janitor.ts'
 import { createPoller } from '../../src/engine/poller.ts'
@@ -44,7 +45,7 @@ test('an engine that is stopped in the turn it was started in stops', async () =
     config: {
       pollIntervalMs: 30_000,
       keepAlive: never,
-      embedModel: null,
+      parallel: 1,
       maxAttempts: 3,
       maxWaitMs: 0,
       unreachableDeadlineMs: 0,
@@ -56,11 +57,11 @@ test('an engine that is stopped in the turn it was started in stops', async () =
     board: createBoard(),
     newId: () => 'x',
     checkWebhook: async (url) => ({ kind: 'ok', url }),
-    stateOf: (id) => store.row(id)?.state ?? null,
+    find: () => null,
     target: createVirtualTarget({ clock }),
     clock,
     random: () => 0,
-    emit: () => undefined,
+    bus: createBus({ failed: () => undefined }),
   })
   engine.start()
   await engine.stop(0)

@@ -5,8 +5,11 @@ import { readCall } from '../../src/domain/wire/call.ts'
 import { parseKeepAlivePolicy } from '../../src/domain/wire/keep-alive.ts'
 import { matchRoute } from '../../src/domain/wire/routes.ts'
 import { createBoard } from '../../src/engine/board.ts'
+import { type Bus, createBus } from '../../src/engine/bus.ts'
 import { createEngine, type Engine, type EngineConfig, type StoredQueue } from '../../src/engine/engine.ts'
-import { createSyncCaller } from '../../src/http/ollama/answer.ts'
+import type { Part, PartPorts } from '../../src/engine/part.ts'
+import { portsOf } from '../../src/engine/parts.ts'
+import { SyncCaller } from '../../src/http/ollama/answer.ts'
 import { createTestStore, newJob, type TestStore } from './store.ts'
 import { createVirtualClock, settled, type VirtualClock } from './virtual-clock.ts'
 import { createVirtualTarget, type VirtualTarget } from './virtual-target.ts'
@@ -38,6 +41,7 @@ export interface Bench {
   readonly clock: VirtualClock
   readonly target: VirtualTarget
   readonly engine: Engine
+  readonly bus: Bus
   readonly store: TestStore
   readonly events: readonly EngineEvent[]
   eventsOf<K extends EngineEvent['event']>(kind: K): EventOf<K>[]
@@ -59,6 +63,8 @@ interface BenchOptions {
   readonly loadMs?: number
   readonly workMs?: number
   readonly random?: () => number
+  /** Makes a part that runs beside the engine. */
+  readonly part?: (ports: PartPorts<never>) => Part
   readonly store?: TestStore
   readonly clock?: VirtualClock
   /** Puts a faulty queue in front of the real one. */
@@ -68,7 +74,7 @@ interface BenchOptions {
 const defaults: EngineConfig = {
   pollIntervalMs: 30_000,
   keepAlive: { models: new Map(), rest: null },
-  embedModel: null,
+  parallel: 1,
   maxAttempts: 3,
   maxWaitMs: 15 * 60_000,
   unreachableDeadlineMs: 60_000,
@@ -140,6 +146,12 @@ export const createBench = (options: BenchOptions = {}): Bench => {
   const target = createVirtualTarget({ clock, loadMs: options.loadMs ?? 0, workMs: options.workMs ?? 0 })
   const events: EngineEvent[] = []
   const config = { ...defaults, ...options.config }
+  const bus = createBus({
+    failed: (_who, error) => {
+      throw error
+    },
+  })
+  bus.onAny('test', (event) => void events.push(event))
   const engine = createEngine({
     config,
     queue: options.wrapQueue?.(store.queue) ?? store.queue,
@@ -147,20 +159,28 @@ export const createBench = (options: BenchOptions = {}): Bench => {
     board: createBoard(),
     newId: () => 'x',
     checkWebhook: async (url) => ({ kind: 'ok', url }),
-    stateOf: (id) => store.row(id)?.state ?? null,
+    find(id) {
+      const row = store.row(id)
+      return row === null ? null : { ...row, residencyKey: row.residency_key }
+    },
     target,
     clock,
     random: options.random ?? (() => 0.5),
-    emit: (event) => void events.push(event),
+    bus,
   })
   engine.recover()
+  const part = options.part?.(
+    portsOf('test', { engine, bus, target, settings: {}, clock, random: options.random ?? (() => 0.5) }),
+  )
+  part?.start()
   engine.start()
-  let stopping: Promise<void> | null = null
+  let stopping: Promise<unknown> | null = null
 
   const bench: Bench = {
     clock,
     target,
     engine,
+    bus,
     store,
     events,
     eventsOf: (kind) => events.filter((event): event is EventOf<typeof kind> => event.event === kind),
@@ -169,7 +189,7 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       const { model, residencyKey } = callOf(request)
       const maxAttempts = work.maxAttempts ?? config.maxAttempts
       const submitted = store.queue.submit(newJob(id, { model, residencyKey, request, maxAttempts }), clock.now())
-      engine.worker.nudge()
+      engine.nudge()
       await submitted
     },
     call(id, work = {}) {
@@ -183,10 +203,10 @@ export const createBench = (options: BenchOptions = {}): Bench => {
         headers: new Headers(),
         leave: () => leaving.abort(),
       }
-      const { unreachableDeadlineMs } = config
       const headers = [['Content-Type', 'application/json']] as const
-      const base = { jobId: id, path: '/api/chat', headers, body, signal: leaving.signal, clock }
-      const caller = createSyncCaller({ ...base, call: callOf(body), unreachableDeadlineMs })
+      const base = { jobId: id, path: '/api/chat', headers, signal: leaving.signal, clock }
+      const draft = engine.admission.shape({ call: callOf(body), body })
+      const caller = new SyncCaller({ ...base, ...draft, patience: engine.patience() })
       void caller.answered.then((response) => drain(response, result, clock))
       void engine.intake.admit(id, caller, work.deadlineMs ?? null).then((admitted) => {
         if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
@@ -205,7 +225,7 @@ export const createBench = (options: BenchOptions = {}): Bench => {
     },
     quiet: () => turns(12),
     async stop(graceMs = 10_000) {
-      stopping ??= engine.stop(graceMs)
+      stopping ??= Promise.all([part?.stop(), engine.stop(graceMs)])
       let isStopped = false
       void stopping.then(() => {
         isStopped = true

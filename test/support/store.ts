@@ -16,6 +16,8 @@ export interface JobRow {
   readonly seq: number
   readonly id: string
   readonly kind: string
+  readonly model: string
+  readonly residency_key: string
   readonly state: JobState
   readonly slot: number | null
   readonly attempt: number

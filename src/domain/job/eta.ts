@@ -35,45 +35,67 @@ export const createPaces = (): Paces => {
   }
 }
 
+/** A job on a slot: its key, and how long its load or its work has lasted. */
+export interface Running {
+  readonly jobId: string
+  readonly key: string
+  readonly elapsedMs: number
+}
+
 /** What stands between now and the job's end. */
 export interface Ahead {
   /** The job's own key. */
   readonly key: string
-  readonly residentKey: string | null
+  /** Keys that need no load. */
+  readonly residentKeys: readonly string[]
   /** Older waiting jobs by key; those of the job's own key included. */
   readonly waiting: readonly { readonly residencyKey: string; readonly jobs: number }[]
-  /** The job on the worker. */
-  readonly running: { readonly key: string; readonly elapsedMs: number } | null
+  /** The jobs on the slots; they share one key. */
+  readonly running: readonly Running[]
+  /** How many jobs of a key run side by side. */
+  readonly slotsOf: (key: string) => number
+}
+
+type Group = Ahead['waiting'][number]
+
+/** The key's own jobs come last; those of resident keys go before all others, and others wait when the own key is resident. */
+const inOrder = ({ key, waiting }: Ahead, resident: ReadonlySet<string>): Group[] => {
+  const others = waiting.filter(({ residencyKey }) => residencyKey !== key)
+  const first = others.filter(({ residencyKey }) => resident.has(residencyKey))
+  const rest = resident.has(key) ? [] : others.filter(({ residencyKey }) => !resident.has(residencyKey))
+  const own = waiting.find(({ residencyKey }) => residencyKey === key)?.jobs ?? 0
+  return [...first, ...rest, { residencyKey: key, jobs: own + 1 }]
+}
+
+/** Milliseconds until the slots are free, or null when nobody knows. */
+const runningMs = (running: readonly Running[], paceOf: (key: string) => Pace): number | null => {
+  let longestMs = 0
+  for (const { key, elapsedMs } of running) {
+    const { jobMs } = paceOf(key)
+    if (jobMs === null) return null
+    longestMs = Math.max(longestMs, jobMs - elapsedMs)
+  }
+  return longestMs
 }
 
 /** Seconds until the job is done, or null when a pace on the way is unknown. */
 export const etaSeconds = (ahead: Ahead, paceOf: (key: string) => Pace): number | null => {
-  let totalMs = 0
-  let loaded = ahead.running?.key ?? ahead.residentKey
-  if (ahead.running !== null) {
-    const { jobMs } = paceOf(ahead.running.key)
-    if (jobMs === null) return null
-    totalMs += Math.max(0, jobMs - ahead.running.elapsedMs)
-  }
-  // The loaded key's jobs are drained first, as the worker will do it.
-  const order = [...ahead.waiting].sort((a, b) => Number(b.residencyKey === loaded) - Number(a.residencyKey === loaded))
-  const groups = [
-    ...order.filter((g) => g.residencyKey !== ahead.key),
-    { residencyKey: ahead.key, jobs: ownJobs(ahead) + 1 },
-  ]
-  // Jobs of other keys wait behind ours when ours is the loaded one.
-  const before = ahead.key === loaded ? groups.slice(-1) : groups
-  for (const { residencyKey, jobs } of before) {
+  const { running, slotsOf } = ahead
+  let totalMs = runningMs(running, paceOf)
+  if (totalMs === null) return null
+  const [first] = running
+  let resident: ReadonlySet<string> = new Set(
+    first === undefined ? ahead.residentKeys : [...ahead.residentKeys, first.key],
+  )
+  for (const { residencyKey, jobs } of inOrder(ahead, resident)) {
     const { jobMs, loadMs } = paceOf(residencyKey)
     if (jobMs === null) return null
-    if (residencyKey !== loaded) {
+    if (!resident.has(residencyKey)) {
       if (loadMs === null) return null
       totalMs += loadMs
-      loaded = residencyKey
+      resident = new Set([residencyKey])
     }
-    totalMs += jobs * jobMs
+    totalMs += Math.ceil(jobs / Math.max(1, slotsOf(residencyKey))) * jobMs
   }
   return Math.ceil(totalMs / 1_000)
 }
-
-const ownJobs = ({ waiting, key }: Ahead): number => waiting.find((g) => g.residencyKey === key)?.jobs ?? 0

@@ -1,4 +1,5 @@
 /** What the engine tells the outside about itself: the one seam that logs and metrics hang on; nothing here acts. */
+import type { LogLevel } from '../log-level.ts'
 import type { Failure } from './failure.ts'
 import type { JobKind } from './job.ts'
 import type { Outcome } from './outcome.ts'
@@ -27,6 +28,15 @@ export type WebhookTry =
   | ({ readonly event: 'webhook_retried'; readonly reason: string; readonly retryInMs: number } & WebhookFields)
   | ({ readonly event: 'webhook_given_up'; readonly reason: string } & WebhookFields)
 
+/** What a part tells: its own name for what happened, and the fields of its log line. */
+export interface Notice {
+  readonly event: 'noticed'
+  readonly part: string
+  readonly name: string
+  readonly level: LogLevel
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
 export type EngineEvent =
   | WebhookTry
   | ({ readonly event: 'job_submitted' } & Omit<JobFields, 'attempt'> & { readonly endpoint: string })
@@ -46,9 +56,7 @@ export type EngineEvent =
   | { readonly event: 'target_unreachable'; readonly message: string }
   | { readonly event: 'target_reached'; readonly version: string | null }
   | { readonly event: 'poll_failed'; readonly message: string }
-  | { readonly event: 'embedder_warmed'; readonly model: string }
-  | { readonly event: 'embedder_failed'; readonly model: string; readonly message: string }
-  | { readonly event: 'two_slots_missing'; readonly message: string }
+  | Notice
   | { readonly event: 'swept'; readonly deleted: number }
 
 export type Emit = (event: EngineEvent) => void

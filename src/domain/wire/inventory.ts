@@ -7,6 +7,11 @@ export interface InstalledModel {
   readonly name: string
   /** The model runs elsewhere (a stub): nothing is loaded here. */
   readonly remote: boolean
+  /** Of the manifest; empty when the target does not say. */
+  readonly digest: string
+  readonly families: readonly string[]
+  /** `completion`, `embedding`, `tools`, …; empty when the target does not say. */
+  readonly capabilities: readonly string[]
 }
 
 /** Installed models by canonical name. */
@@ -28,6 +33,21 @@ const modelsOf = (body: unknown): Record<string, unknown>[] | null => {
   return body.models.filter((m: unknown): m is Record<string, unknown> => typeof m === 'object' && m !== null)
 }
 
+const textsOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []
+
+const installedFrom = (name: string, model: Record<string, unknown>): InstalledModel => {
+  const details: unknown = model['details']
+  const { family, families } = Object(details) as { family?: unknown; families?: unknown }
+  return {
+    name,
+    remote: Boolean(model['remote_host'] || model['remote_model']),
+    digest: typeof model['digest'] === 'string' ? model['digest'] : '',
+    families: [...new Set([...textsOf([family]), ...textsOf(families)])],
+    capabilities: textsOf(model['capabilities']),
+  }
+}
+
 /** Reads an answer of /api/tags, or null when it is none. */
 export const inventoryFrom = (tags: unknown): Inventory | null => {
   const models = modelsOf(tags)
@@ -36,8 +56,7 @@ export const inventoryFrom = (tags: unknown): Inventory | null => {
   for (const model of models) {
     const name = typeof model['name'] === 'string' ? model['name'] : ''
     const canonical = canonicalName(name)
-    if (canonical !== null)
-      inventory.set(canonical, { name, remote: Boolean(model['remote_host'] || model['remote_model']) })
+    if (canonical !== null) inventory.set(canonical, installedFrom(name, model))
   }
   return inventory
 }

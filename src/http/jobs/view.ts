@@ -1,8 +1,9 @@
 /** A stored job as its readers see it: every member always present, times in ISO 8601; it reads, and must never wait or write. */
-import type { Pace, Paces } from '../../domain/job/eta.ts'
+import type { Pace } from '../../domain/job/eta.ts'
 import { etaSeconds } from '../../domain/job/eta.ts'
 import { isFinal } from '../../domain/job/job.ts'
 import { artifactView, errorView, resultOf, type Showing } from '../../domain/job/webhook-event.ts'
+import type { Engine } from '../../engine/engine.ts'
 import type { Line } from '../../store/line.ts'
 import type { JobReader, StoredJob } from '../../store/reader.ts'
 import type { AcceptedJson, JobJson } from './schemas.ts'
@@ -10,11 +11,7 @@ import type { AcceptedJson, JobJson } from './schemas.ts'
 export interface JobViewDeps extends Showing {
   readonly reader: Pick<JobReader, 'listedArtifacts'>
   readonly line: Pick<Line, 'ahead'>
-  readonly paces: Pick<Paces, 'of'>
-  readonly running: () => { readonly key: string; readonly elapsedMs: number } | null
-  readonly residentKey: () => string | null
-  /** A job that waits for a target that sleeps has no ETA. */
-  readonly isReachable: () => boolean
+  readonly engine: Pick<Engine, 'paces' | 'running' | 'slotsOf' | 'state'>
 }
 
 type Place = Pick<JobJson, 'position' | 'eta_seconds'>
@@ -44,15 +41,17 @@ const remainingSeconds = (state: 'loading' | 'working', { jobMs, loadMs }: Pace,
 
 /** The views of one foreman's jobs. */
 export const createJobViews = (deps: JobViewDeps): JobViews => {
-  const { reader, line, paces } = deps
+  const { reader, line } = deps
+  const { paces, running, slotsOf, state: target } = deps.engine
 
   const waitingPlace = ({ seq, residencyKey: key }: Pick<StoredJob, 'seq' | 'residencyKey'>): Place => {
     const ahead = line.ahead(seq)
     if (ahead === null) return nowhere
     const position = ahead.total + 1
-    if (!deps.isReachable()) return { position, eta_seconds: null }
+    // A job that waits for a target that sleeps has no ETA.
+    if (!target.view.reachable) return { position, eta_seconds: null }
     const waiting = [...ahead.byKey].map(([residencyKey, jobs]) => ({ residencyKey, jobs }))
-    const circumstances = { key, residentKey: deps.residentKey(), waiting, running: deps.running() }
+    const circumstances = { key, residentKeys: target.residency.residentKeys, waiting, running: running(), slotsOf }
     return { position, eta_seconds: etaSeconds(circumstances, paces.of) }
   }
 
@@ -60,7 +59,14 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     const { state, notBefore, residencyKey } = job
     if (isFinal(state) || notBefore !== null) return nowhere
     if (state !== 'loading' && state !== 'working') return waitingPlace(job)
-    return { position: 0, eta_seconds: remainingSeconds(state, paces.of(residencyKey), deps.running()?.elapsedMs ?? 0) }
+    return {
+      position: 0,
+      eta_seconds: remainingSeconds(
+        state,
+        paces.of(residencyKey),
+        running().find(({ jobId }) => jobId === job.id)?.elapsedMs ?? 0,
+      ),
+    }
   }
 
   const viewOf = (job: StoredJob, showing: Showing): JobJson => {

@@ -4,17 +4,33 @@ import type { Clock } from '../../domain/clock.ts'
 import { failure, failureFromCode } from '../../domain/job/failure.ts'
 import { requestHeaders } from '../../domain/wire/headers.ts'
 import type { Flavour } from '../../domain/wire/routes.ts'
-import { createLiveness } from '../../engine/liveness.ts'
-import type { Reply, TargetClient, TargetRequest } from '../../ollama/client.ts'
+import { createLiveness, type Liveness } from '../../engine/liveness.ts'
+import type { Patience } from '../../engine/patience.ts'
+import type { Reply, SendTarget } from '../../engine/ports.ts'
 import { refusal, refuse } from '../refuse.ts'
 import { pathAndQuery } from '../request-path.ts'
 
+/** A request as it goes out; a body that streams through says how long it is when its sender did. */
+interface TargetRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers: readonly (readonly [string, string])[]
+  readonly body: Uint8Array | ReadableStream<Uint8Array> | null
+  readonly bodyBytes?: number | undefined
+}
+
+/** The target, to which bodies of any size may go. */
+export interface ForwardTarget {
+  send(request: TargetRequest, options: Parameters<SendTarget['send']>[1]): Promise<Reply>
+}
+
 export interface ForwardDeps {
-  readonly target: Pick<TargetClient, 'send'>
+  readonly target: ForwardTarget
   readonly clock: Clock
   readonly random: () => number
   readonly probe: () => Promise<boolean>
-  readonly unreachableDeadlineMs: number
+  /** A stopwatch for one caller. */
+  readonly patience: () => Patience
 }
 
 export interface ForwardOptions {
@@ -56,64 +72,79 @@ const passBody = (reply: Answered, done: (ok: boolean) => void, saw: () => void)
 
 const isBodiless = (method: string, status: number) => method === 'HEAD' || status === 204 || status === 304
 
+const pause = (clock: Clock, delayMs: number, signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    const finish = () => {
+      cancel()
+      signal.removeEventListener('abort', finish)
+      resolve()
+    }
+    const cancel = clock.after(delayMs, finish)
+    signal.addEventListener('abort', finish, { once: true })
+  })
+
+/** Sends until there is an answer, or the caller has borne a target that is away for long enough. */
+const sendPatiently = async (
+  { target, clock, random, patience: newPatience }: ForwardDeps,
+  request: TargetRequest,
+  options: ForwardOptions,
+  signal: AbortSignal,
+): Promise<Reply> => {
+  const patience = newPatience()
+  let reuse = options.repeatable
+  for (let tries = 1; ; tries++) {
+    const reply = await target.send(request, { signal, reuse })
+    const stale = reply.kind === 'broken' && reply.reused && options.repeatable
+    const asleep =
+      reply.kind === 'unreached' && reply.code !== 'unsendable' && options.patient && options.body !== 'stream'
+    if (!stale && !asleep) return reply
+    // The next try gets a socket of its own.
+    reuse = false
+    if (stale) continue
+    patience.absent()
+    const delayMs = Math.min(backoffMs(tries, random()), patience.leftMs())
+    if (delayMs <= 0 || signal.aborted) return reply
+    await pause(clock, delayMs, signal)
+  }
+}
+
+/** The end of one passage: whoever watches it stops, and it is told of once. */
+interface Passage {
+  readonly liveness: Pick<Liveness, 'saw'>
+  readonly stop: () => void
+}
+
+const respond = (request: Request, reply: Answered, options: ForwardOptions, { liveness, stop }: Passage): Response => {
+  const headers = reply.headers.map(([name, value]): [string, string] => [name, value])
+  const init = { status: reply.status, headers }
+  if (isBodiless(request.method, reply.status) || reply.body.complete !== null) {
+    stop()
+    options.onEnd(reply.status)
+    return new Response(isBodiless(request.method, reply.status) ? null : reply.body.complete, init)
+  }
+  const done = (ok: boolean) => {
+    stop()
+    if (ok) options.onEnd(reply.status)
+  }
+  return new Response(passBody(reply, done, liveness.saw), init)
+}
+
+/** What the client is told when there is no answer. */
+const unanswered = (reply: Exclude<Reply, Answered>, options: ForwardOptions, lost: boolean): Response => {
+  const { flavour } = options
+  if (reply.kind === 'aborted' && !lost) return new Response(null, { status: 499 })
+  const instead = options.instead?.() ?? null
+  if (instead !== null) return instead
+  if (reply.kind === 'aborted') return refuse(flavour, failure('target_lost'))
+  if (reply.kind === 'unreached' && reply.code === 'unsendable') return refusal(flavour, 400, reply.message)
+  if (reply.kind === 'unreached') return refuse(flavour, failure('unreachable', reply.message))
+  return refuse(flavour, failureFromCode(reply.code, reply.message))
+}
+
 /** The forwarder of one target. */
-export const createForward = (deps: ForwardDeps): Forward => {
-  const { target, clock } = deps
-
-  const pause = (delayMs: number, signal: AbortSignal) =>
-    new Promise<void>((resolve) => {
-      const cancel = clock.after(delayMs, resolve)
-      signal.addEventListener('abort', () => {
-        cancel()
-        resolve()
-      })
-    })
-
-  const sendPatiently = async (
-    request: TargetRequest,
-    options: ForwardOptions,
-    signal: AbortSignal,
-  ): Promise<Reply> => {
-    const until = clock.monotonicMs() + deps.unreachableDeadlineMs
-    let reuse = options.repeatable
-    for (let tries = 1; ; tries++) {
-      const reply = await target.send(request, { signal, reuse })
-      const stale = reply.kind === 'broken' && reply.reused && options.repeatable
-      const asleep =
-        reply.kind === 'unreached' && reply.code !== 'unsendable' && options.patient && options.body !== 'stream'
-      if (!stale && !asleep) return reply
-      // The next try gets a socket of its own.
-      reuse = false
-      if (stale) continue
-      const delayMs = Math.min(backoffMs(tries, deps.random()), until - clock.monotonicMs())
-      if (delayMs <= 0 || signal.aborted) return reply
-      await pause(delayMs, signal)
-    }
-  }
-
-  const respond = (
-    request: Request,
-    reply: Answered,
-    options: ForwardOptions,
-    stop: () => void,
-    saw: () => void,
-  ): Response => {
-    const headers = reply.headers.map(([name, value]): [string, string] => [name, value])
-    const init = { status: reply.status, headers }
-    if (isBodiless(request.method, reply.status) || reply.body.complete !== null) {
-      stop()
-      const whole = reply.body.complete
-      options.onEnd(reply.status)
-      return new Response(isBodiless(request.method, reply.status) ? null : whole, init)
-    }
-    const done = (ok: boolean) => {
-      stop()
-      if (ok) options.onEnd(reply.status)
-    }
-    return new Response(passBody(reply, done, saw), init)
-  }
-
-  return async (request, options) => {
+export const createForward =
+  (deps: ForwardDeps): Forward =>
+  async (request, options) => {
     const abort = new AbortController()
     let lost = false
     const leave = () => abort.abort()
@@ -121,25 +152,18 @@ export const createForward = (deps: ForwardDeps): Forward => {
       lost = true
       abort.abort()
     }
-    const { saw, stop: unwatch } = createLiveness({ probe: deps.probe, clock, onLost })
+    const liveness = createLiveness({ probe: deps.probe, clock: deps.clock, onLost })
     const stop = () => {
-      unwatch()
+      liveness.stop()
       request.signal.removeEventListener('abort', leave)
     }
     if (request.signal.aborted) leave()
     else request.signal.addEventListener('abort', leave, { once: true })
-    const reply = await sendPatiently(outgoing(request, options), options, abort.signal)
-    if (reply.kind === 'answered') return respond(request, reply, options, stop, saw)
+    const reply = await sendPatiently(deps, outgoing(request, options), options, abort.signal)
+    if (reply.kind === 'answered') return respond(request, reply, options, { liveness, stop })
     stop()
-    if (reply.kind === 'aborted' && !lost) return new Response(null, { status: 499 })
-    const instead = options.instead?.() ?? null
-    if (instead !== null) return instead
-    if (reply.kind === 'aborted') return refuse(options.flavour, failure('target_lost'))
-    if (reply.kind === 'unreached' && reply.code === 'unsendable') return refusal(options.flavour, 400, reply.message)
-    if (reply.kind === 'unreached') return refuse(options.flavour, failure('unreachable', reply.message))
-    return refuse(options.flavour, failureFromCode(reply.code, reply.message))
+    return unanswered(reply, options, lost)
   }
-}
 
 const outgoing = (request: Request, { body }: ForwardOptions): TargetRequest => {
   const length = request.headers.get('content-length')

@@ -5,7 +5,13 @@ import { installedLike, inventoryFrom, residentsFrom } from '../../../src/domain
 describe('the list of installed models', () => {
   test('is keyed by canonical name, and knows stubs of cloud models', () => {
     const tags = { models: [{ name: 'Tiny:Q4' }, { name: 'big:120b-cloud', remote_host: 'https://ollama.com' }] }
-    expect(inventoryFrom(tags)?.get('registry.ollama.ai/library/tiny:q4')).toEqual({ name: 'Tiny:Q4', remote: false })
+    expect(inventoryFrom(tags)?.get('registry.ollama.ai/library/tiny:q4')).toEqual({
+      name: 'Tiny:Q4',
+      remote: false,
+      digest: '',
+      families: [],
+      capabilities: [],
+    })
     expect([...(inventoryFrom(tags)?.values() ?? [])].at(1)).toMatchObject({ remote: true })
   })
 

@@ -1,9 +1,10 @@
-/** The settings of the part that keeps an embedding model warm. */
+/** The part that keeps an embedding model warm: its rows in the table of settings, and how it is made. */
 import { bad, ok, optional } from '../../domain/readers.ts'
 import type { SettingRows } from '../../domain/setting.ts'
 import { canonicalName } from '../../domain/wire/model-name.ts'
+import { definePart } from '../../engine/part.ts'
 
-export const embedderSettings = {
+const settings = {
   embedModel: {
     variable: 'FOREMAN_EMBED_MODEL',
     fallback: '',
@@ -12,3 +13,9 @@ export const embedderSettings = {
     parse: optional((text) => (canonicalName(text) === null ? bad() : ok(text))),
   },
 } satisfies SettingRows
+
+export const embedder = definePart({
+  name: 'embedder',
+  settings,
+  create: async (ports) => (await import('./part.ts')).createEmbedder(ports),
+})

@@ -1,0 +1,123 @@
+/** The composition root: everything of one foreman made and joined, and the parts in one list; nothing runs yet. */
+import { monotonicFactory } from 'ulid'
+import packageJson from '../package.json' with { type: 'json' }
+import { systemClock, systemRandom } from './clock.ts'
+import type { Config } from './config/config.ts'
+import type { Clock } from './domain/clock.ts'
+import { withHop } from './domain/wire/hops.ts'
+import { createBoard } from './engine/board.ts'
+import { createBus } from './engine/bus.ts'
+import { createEngine } from './engine/engine.ts'
+import type { PartPlan } from './engine/part.ts'
+import { createParts } from './engine/parts.ts'
+import { createSurface } from './http/surface.ts'
+import { createEngineLog, handlerFailed } from './observe/engine-log.ts'
+import type { Log } from './observe/log.ts'
+import { createMetrics } from './observe/metrics.ts'
+import { createTargetClient, type TargetClient } from './ollama/client.ts'
+import * as parts from './parts/list.ts'
+import { openStore } from './store/store.ts'
+import { createDeliveries } from './webhook/deliveries.ts'
+
+export interface ComposeOptions {
+  readonly log: Log
+  /** The system's, unless a test brings its own. */
+  readonly clock?: Clock
+  /** The list's, unless a test brings its own. */
+  readonly plans?: readonly PartPlan[]
+}
+
+/** The target's client; each request says that it came through this foreman, so that a circle is seen. */
+const createTarget = ({ ollamaUrl, ollamaToken }: Config, instance: string, clock: Clock): TargetClient => {
+  const client = createTargetClient({ url: ollamaUrl, token: ollamaToken ?? undefined, clock })
+  return {
+    ...client,
+    send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
+  }
+}
+
+/** A foreman that does nothing yet; what is wrong with its data directory comes back as one sentence. */
+export const compose = async (
+  config: Config,
+  { log, clock = systemClock, plans = Object.values(parts) }: ComposeOptions,
+) => {
+  const life = { draining: false, port: config.addr.port }
+  const board = createBoard()
+  const store = openStore({
+    dataDir: config.dataDir,
+    maxQueue: config.maxQueue,
+    clock,
+    changed(jobId, mayOwe) {
+      board.post(jobId, { kind: 'changed' })
+      if (mayOwe) deliveries.nudge()
+    },
+  })
+  if (store.kind === 'refused') return store
+  for (const warning of store.warnings) log.warn('data_directory', { warning })
+  const { queue, reader, outbox, line } = store
+  const newId = monotonicFactory()
+  const instance = newId()
+  const target = createTarget(config, instance, clock)
+  const bus = createBus({ failed: handlerFailed(log) })
+  const deliveries = createDeliveries({
+    config,
+    outbox,
+    artifactsOf: reader.listedArtifacts,
+    listener: () => ({ host: config.addr.hostname, port: life.port }),
+    open: ({ origin, address }) => createTargetClient({ url: origin, address, clock }),
+    version: packageJson.version,
+    clock,
+    random: systemRandom,
+    emit: bus.emit,
+  })
+  const shared = { config, queue, board, bus, newId, target, clock, random: systemRandom }
+  const engine = createEngine({ ...shared, sweep: store.sweep, checkWebhook: deliveries.check, find: reader.find })
+  const running = await createParts(plans, { engine, bus, target, settings: config, clock, random: systemRandom })
+  const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
+  const metrics = createMetrics({
+    queued: () => queue.counts().queued,
+    oldestAgeSeconds: () => Math.max(0, oldestAgeMs()) / 1_000,
+    working: () => engine.worker.slots.length,
+    targetReachable: () => engine.state.view.reachable,
+    degraded: () => engine.state.view.degraded,
+    webhooksOwed: outbox.owed,
+    handlerFailures: () => bus.failures,
+    readings: running.readings,
+  })
+  bus.onAny('log', createEngineLog(log, metrics))
+  const { app, hasReturned } = createSurface({
+    ...shared,
+    engine,
+    reader,
+    line,
+    counts: queue.counts,
+    isWritable: store.isWritable,
+    isInPlace: store.isInPlace,
+    isDraining: () => life.draining,
+    instance,
+    partStatus: running.status,
+    metrics: metrics.text,
+    version: packageJson.version,
+    onBug: (error, path) => log.error('bug', { path, error: error instanceof Error ? error.stack : String(error) }),
+  })
+  const close = () => {
+    target.close()
+    store.close()
+  }
+  return {
+    kind: 'composed' as const,
+    life,
+    board,
+    target,
+    deliveries,
+    engine,
+    running,
+    app,
+    hasReturned,
+    instance,
+    clock,
+    close,
+  }
+}
+
+export type Composed = Extract<Awaited<ReturnType<typeof compose>>, { kind: 'composed' }>

@@ -1,0 +1,147 @@
+/** What an attempt's outcome means for the job, told to its caller and written down; the work happened once, saying so is repeated until it is taken. */
+import type { Clock, Random } from '../domain/clock.ts'
+import type { Emit, EngineEvent } from '../domain/job/events.ts'
+import { failure } from '../domain/job/failure.ts'
+import type { ActiveJob } from '../domain/job/job.ts'
+import { decide, type Outcome, type Verdict } from '../domain/job/outcome.ts'
+import { persist } from '../loop/persist.ts'
+import type { Caller, CallerArtifact } from './caller.ts'
+import type { EngineQueue } from './ports.ts'
+import type { Rescuers } from './rescue.ts'
+import type { Order, Roster } from './roster.ts'
+import type { TargetState } from './state.ts'
+
+/** How an attempt ended and what is kept of it. */
+export interface Ran {
+  readonly outcome: Outcome
+  readonly artifacts: readonly CallerArtifact[]
+}
+
+export interface ConclusionDeps {
+  readonly queue: EngineQueue
+  readonly state: TargetState
+  readonly roster: Pick<Roster, 'over' | 'endIfOrdered'>
+  readonly rescuers: Pick<Rescuers, 'take'>
+  /** The job's caller is done with. */
+  readonly release: (jobId: string) => void
+  /** A caller's job was taken out of the queue by an order that had waited for it. */
+  readonly withdrawn: (jobId: string, reason: Order['reason']) => void
+  /** The job waits again. */
+  readonly waitsAgain: (jobId: string) => void
+  readonly clock: Clock
+  readonly random: Random
+  readonly emit: Emit
+}
+
+/** What is left to do once the caller knows: the settle. */
+export interface Settle {
+  /** The caller has its answer: the row may wait a moment for the next call's transaction. */
+  readonly mayLinger: boolean
+  run(): Promise<void>
+}
+
+export interface Conclusions {
+  /** Decides, tells log and caller, and says what is left to write. */
+  conclude(job: ActiveJob, caller: Caller, ran: Ran, stoppedBy: Outcome | null): Settle
+  /** Nobody is left to answer. */
+  cancel(job: ActiveJob): Settle
+  /** A bug on the way: the job ends, whatever it was. */
+  fail(job: ActiveJob, caller: Caller | undefined): Settle
+}
+
+const isMissing = ({ kind }: Outcome) => kind === 'unreached' || kind === 'busy' || kind === 'lost'
+
+/** What log and listeners are told of a verdict. */
+const eventOf = (job: ActiveJob, verdict: Verdict, outcome: Outcome, now: number): EngineEvent => {
+  const { id: jobId, kind, model, residencyKey, attempt } = job
+  const fields = { jobId, kind, model, residencyKey, attempt }
+  switch (verdict.to) {
+    case 'done':
+      return { event: 'job_done', ...fields, elapsedMs: now - job.createdAt }
+    case 'failed':
+      return { event: 'job_failed', ...fields, failure: verdict.failure }
+    case 'cancelled':
+      return { event: 'job_cancelled', ...fields }
+    case 'queued': {
+      const retryInMs = Math.max(0, (verdict.notBefore ?? now) - now)
+      return { event: 'job_requeued', ...fields, outcome: outcome.kind, deferred: verdict.deferred, retryInMs }
+    }
+    default:
+      return verdict satisfies never
+  }
+}
+
+/** The conclusions of one engine. */
+export const createConclusions = (deps: ConclusionDeps): Conclusions => {
+  const { queue, state, roster, clock, emit } = deps
+
+  const announce = (job: ActiveJob, verdict: Verdict, outcome: Outcome) =>
+    emit(eventOf(job, verdict, outcome, clock.now()))
+
+  const acknowledge = async (job: ActiveJob, verdict: Verdict, artifacts: readonly CallerArtifact[] = []) => {
+    const settle = () => queue.settle(job, verdict, clock.now(), artifacts)
+    await persist(clock, settle, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
+  }
+
+  const verdictOf = (job: ActiveJob, caller: Caller, outcome: Outcome): Verdict => {
+    const now = clock.now()
+    const { committed, patience } = caller
+    if (isMissing(outcome)) patience?.absent()
+    else patience?.present()
+    const patienceUntil = patience === null ? null : now + patience.leftMs()
+    return decide(outcome, { job, committed, now, chance: deps.random(), patienceUntil })
+  }
+
+  /** Back in the queue: an order that came on the way is carried out now. */
+  const backInQueue = async (job: ActiveJob) => {
+    try {
+      const ordered = await roster.endIfOrdered(job.id)
+      if (ordered?.ended !== 'withdrawn') return deps.waitsAgain(job.id)
+      if (job.kind === 'sync') deps.withdrawn(job.id, ordered.order.reason)
+      else announce(job, { to: 'cancelled' }, ordered.order.why)
+    } catch (error) {
+      // The job stays queued; its next claim finds the order.
+      emit({ event: 'loop_failed', loop: 'dispatcher', error })
+    }
+  }
+
+  /** Settles, and only then says that the target is away: whoever reacts to that finds the job waiting again. */
+  const write = async (job: ActiveJob, verdict: Verdict, { outcome, artifacts }: Ran) => {
+    const acknowledged = acknowledge(job, verdict, artifacts)
+    if (outcome.kind === 'unreached') state.unreached(outcome.message)
+    if (outcome.kind === 'lost') state.unreached(failure('target_lost').message)
+    await acknowledged
+    if (verdict.to === 'queued') await backInQueue(job)
+    else roster.over(job.id)
+  }
+
+  const tellFailure = (caller: Caller, verdict: Extract<Verdict, { to: 'failed' }>) => {
+    if (!deps.rescuers.take(caller, verdict.failure)) caller.fail(verdict.failure, verdict.answer, verdict.told)
+  }
+
+  return {
+    conclude(job, caller, ran, stoppedBy) {
+      const first = verdictOf(job, caller, ran.outcome)
+      // Somebody ended it just when the attempt was over: it must not go back and wait.
+      const outcome = first.to === 'queued' && stoppedBy !== null ? stoppedBy : ran.outcome
+      const verdict = outcome === ran.outcome ? first : verdictOf(job, caller, outcome)
+      announce(job, verdict, outcome)
+      if (verdict.to === 'failed') tellFailure(caller, verdict)
+      if (verdict.to !== 'queued') deps.release(job.id)
+      const mayLinger = verdict.to === 'done' && job.kind === 'sync'
+      return { mayLinger, run: () => write(job, verdict, { outcome, artifacts: ran.artifacts }) }
+    },
+    cancel(job) {
+      const verdict: Verdict = { to: 'cancelled' }
+      announce(job, verdict, { kind: 'left' })
+      return { mayLinger: false, run: () => write(job, verdict, { outcome: { kind: 'left' }, artifacts: [] }) }
+    },
+    fail(job, caller) {
+      const verdict: Verdict = { to: 'failed', failure: failure('internal'), answer: null, told: false }
+      announce(job, verdict, { kind: 'left' })
+      caller?.fail(verdict.failure, null, false)
+      deps.release(job.id)
+      return { mayLinger: false, run: () => write(job, verdict, { outcome: { kind: 'left' }, artifacts: [] }) }
+    },
+  }
+}

@@ -1,0 +1,166 @@
+/** Claims jobs into slots and settles them, several of one residency key side by side; a job may fail, this loop may not. */
+import { createLoop, type Loop } from '../loop/loop.ts'
+import type { Settle } from './conclusion.ts'
+import { createLoader } from './loader.ts'
+import type { Claimed } from './ports.ts'
+import { createServe, type ServeDeps } from './serve.ts'
+
+export interface DispatcherDeps extends Omit<ServeDeps, 'loader'> {
+  /** 0 = no age bound. */
+  readonly maxWaitMs: number
+  /** How many jobs of this key may run side by side. */
+  readonly slotsOf: (residencyKey: string) => number
+  /** Nothing runs and nothing is ready. */
+  readonly idle: () => void
+}
+
+export type DispatcherPhase = 'running' | 'stopping' | 'stopped'
+
+// Long enough for a client that asks again at once, far too short for anybody to see the row.
+const LINGER_MS = 2
+
+/** The dispatcher of one engine; nothing runs before `start`. */
+export class Dispatcher {
+  readonly #deps: DispatcherDeps
+  readonly #loader = createLoader()
+  readonly #serve: ReturnType<typeof createServe>
+  readonly #loop: Loop
+  readonly #unsubscribe: () => void
+  readonly #pending: Settle[] = []
+  #hasLingered = false
+  #phase: DispatcherPhase = 'stopped'
+  #drained = Promise.withResolvers<void>()
+  #stopping: Promise<void> | null = null
+  #turnedAtMs: number
+
+  constructor(deps: DispatcherDeps) {
+    this.#deps = deps
+    this.#serve = createServe({ ...deps, loader: this.#loader })
+    this.#turnedAtMs = deps.clock.monotonicMs()
+    const failed = (error: unknown) => deps.emit({ event: 'loop_failed', loop: 'dispatcher', error })
+    this.#loop = createLoop({ name: 'dispatcher', clock: deps.clock, body: () => this.#turn(), failed })
+    this.#unsubscribe = deps.state.onReachability((reachable) => {
+      if (reachable) this.nudge()
+    })
+  }
+
+  get phase(): DispatcherPhase {
+    return this.#phase
+  }
+
+  /** Monotonic milliseconds at which its loop last came round. */
+  get turnedAtMs(): number {
+    return this.#turnedAtMs
+  }
+
+  /** There may be something to do. */
+  nudge(): void {
+    this.#loop.nudge()
+  }
+
+  start(): void {
+    this.#phase = 'running'
+    this.#loop.start()
+  }
+
+  /** Claims nothing more; lets what runs finish within `graceMs`, then puts it back. Every caller waits for the end. */
+  stop(graceMs: number): Promise<void> {
+    this.#stopping ??= this.#phase === 'stopped' ? Promise.resolve() : this.#stop(graceMs)
+    return this.#stopping
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const { clock, roster } = this.#deps
+    this.#phase = 'stopping'
+    this.nudge()
+    const cancel = clock.after(graceMs, () => {
+      for (const { stopper } of roster.seats) stopper.stop({ kind: 'stopped' })
+    })
+    await this.#drained.promise
+    await this.#loop.stop()
+    cancel()
+    this.#loader.abort()
+    this.#unsubscribe()
+    this.#phase = 'stopped'
+  }
+
+  /** One turn. The settles of the last jobs and the next claim are issued together, so that they share a transaction. */
+  async #turn(): Promise<number | null> {
+    const { roster } = this.#deps
+    this.#turnedAtMs = this.#deps.clock.monotonicMs()
+    if (this.#mayLinger()) {
+      this.#hasLingered = true
+      return LINGER_MS
+    }
+    this.#hasLingered = false
+    const settled = Promise.all(this.#pending.splice(0).map((settle) => settle.run()))
+    const slot = this.#slotForNext()
+    if (slot === null) {
+      await settled
+      if (this.#phase === 'stopping' && roster.seats.length + this.#pending.length === 0) this.#drained.resolve()
+      return null
+    }
+    const claimed = await this.#claim(slot).catch(async (error: unknown) => {
+      await settled
+      throw error
+    })
+    this.#begin(claimed)
+    await settled
+    if (claimed.kind !== 'job') return this.#rest(claimed)
+    return this.#slotForNext() === null ? null : 0
+  }
+
+  /** The client has its answer: the row may wait for the next call's, and one transaction carries both. */
+  #mayLinger(): boolean {
+    const { queue } = this.#deps
+    const canWait = this.#pending.length > 0 && this.#pending.every(({ mayLinger }) => mayLinger)
+    return canWait && !this.#hasLingered && queue.isEmpty()
+  }
+
+  /** The slot for the next job, or null while there is none. */
+  #slotForNext(): number | null {
+    const { state, roster, slotsOf } = this.#deps
+    if (this.#phase !== 'running' || !state.view.reachable) return null
+    const [first] = roster.seats
+    return roster.freeSlot(first === undefined ? 1 : slotsOf(first.job.residencyKey))
+  }
+
+  #claim(slot: number): Promise<Claimed> {
+    const { queue, clock, roster, state, maxWaitMs } = this.#deps
+    const now = clock.now()
+    const { residentKeys, loadedKeys } = state.residency
+    const { loadingKey } = this.#loader
+    return queue.claim({
+      now,
+      slot,
+      activeKey: roster.seats[0]?.job.residencyKey ?? null,
+      // While a load is on its way its jobs come first: whatever is loaded now is being pushed out.
+      residentKeys: loadingKey === null ? residentKeys : [loadingKey],
+      loadedKeys,
+      agedBefore: maxWaitMs > 0 ? now - maxWaitMs : null,
+    })
+  }
+
+  #begin(claimed: Claimed): void {
+    const isAlone = this.#deps.roster.seats.length === 0
+    // All who waited for the load in progress may have left at once: then it is for nobody.
+    if (isAlone && (claimed.kind !== 'job' || claimed.job.residencyKey !== this.#loader.loadingKey))
+      this.#loader.abort()
+    if (claimed.kind !== 'job') return
+    const { roster } = this.#deps
+    const seat = roster.seat(claimed.job)
+    void this.#serve(seat).then((settle) => {
+      this.#pending.push(settle)
+      roster.free(seat)
+      this.nudge()
+    })
+  }
+
+  /** How long until a job may be ready; null = somebody will say so. */
+  #rest(claimed: Exclude<Claimed, { kind: 'job' }>): number | null {
+    const { roster, clock, idle } = this.#deps
+    if (claimed.kind === 'held') return roster.seats.length === 0 ? 0 : null
+    if (roster.seats.length === 0) idle()
+    return claimed.nextDueAt === null ? null : Math.max(1, claimed.nextDueAt - clock.now())
+  }
+}

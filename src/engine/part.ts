@@ -1,0 +1,63 @@
+/** What an optional part is given and what it gives: nothing else joins it to foreman, so that deleting it leaves foreman whole. */
+import type { Clock, Random } from '../domain/clock.ts'
+import type { LogLevel } from '../domain/log-level.ts'
+import type { Reading } from '../domain/reading.ts'
+import type { SettingRows, ValuesOf } from '../domain/setting.ts'
+import type { Admission } from './admission.ts'
+import type { Asked, AskOptions } from './ask.ts'
+import type { Bus } from './bus.ts'
+import type { PollListener } from './poller.ts'
+import type { SendTarget } from './ports.ts'
+import type { Quiet } from './quiet.ts'
+import type { Rescue } from './rescue.ts'
+import type { Residency } from './residency.ts'
+import type { TargetView } from './state.ts'
+
+/** The target as a part may use it. */
+export interface PartTarget {
+  /** One small question on a fresh connection, bounded in time and size. */
+  ask(path: string, options?: AskOptions): Promise<Asked>
+  send: SendTarget['send']
+  view(): TargetView
+  residency(): Pick<Residency, 'loadedKeys' | 'residentKeys' | 'residents'>
+  /** Asks again what is loaded, at most once a second. */
+  refresh(): Promise<void>
+  /** The returned functions end the subscription. */
+  onPolled(listener: PollListener): () => void
+  onReachability(listener: (reachable: boolean) => void): () => void
+}
+
+export interface PartPorts<Settings> {
+  readonly bus: Pick<Bus, 'on' | 'onAny'>
+  /** Tells log and listeners what happened here. */
+  notice(level: LogLevel, name: string, fields: Readonly<Record<string, unknown>>): void
+  readonly admission: Admission
+  readonly rescue: Rescue
+  readonly target: PartTarget
+  readonly quiet: Quiet
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** A part that has been made; nothing happens before `start`. */
+export interface Part<Routes = unknown> {
+  start(): void
+  /** Twice is harmless, and both wait. */
+  stop(): Promise<void>
+  /** An Elysia plugin, mounted behind the one guard. */
+  readonly routes?: Routes
+  /** Stands in /healthz under the part's name. */
+  status?(): unknown
+  metrics?(): readonly Reading[]
+}
+
+/** A part as it stands in the list: its rows in the table of settings, and how it is made, which nobody loads before it is needed. */
+export interface PartPlan<Rows extends SettingRows = SettingRows> {
+  readonly name: string
+  readonly settings: Rows
+  create(ports: PartPorts<ValuesOf<Rows>>): Promise<Part>
+}
+
+/** Gives a plan its types. */
+export const definePart = <const Rows extends SettingRows>(plan: PartPlan<Rows>): PartPlan<Rows> => plan

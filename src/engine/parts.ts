@@ -1,0 +1,73 @@
+/** Makes the parts of the list, starts and stops them together; one that fails to stop must not keep the others running. */
+import type { Clock, Random } from '../domain/clock.ts'
+import type { Reading } from '../domain/reading.ts'
+import { askTarget } from './ask.ts'
+import type { Bus } from './bus.ts'
+import type { Engine } from './engine.ts'
+import type { Part, PartPlan, PartPorts } from './part.ts'
+import type { SendTarget } from './ports.ts'
+
+export interface PartsDeps {
+  readonly engine: Engine
+  readonly bus: Bus
+  readonly target: SendTarget
+  /** All settings: each part knows the names of its own rows. */
+  readonly settings: object
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface Parts {
+  start(): void
+  stop(): Promise<void>
+  readonly routes: readonly unknown[]
+  /** By part; those that have nothing to say are left out. */
+  status(): Readonly<Record<string, unknown>>
+  readings(): readonly Reading[]
+}
+
+/** What one part is given. */
+export const portsOf = (
+  name: string,
+  { engine, bus, target, settings, clock, random }: PartsDeps,
+): PartPorts<never> => ({
+  bus,
+  notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
+  admission: engine.admission,
+  rescue: engine.rescuers,
+  target: {
+    ask: (path, options) => askTarget(target, path, options),
+    send: target.send,
+    view: () => engine.state.view,
+    residency: () => engine.state.residency,
+    refresh: engine.refresh,
+    onPolled: engine.poller.onPolled,
+    onReachability: engine.state.onReachability,
+  },
+  quiet: engine.quiet,
+  // The table of settings was composed of these rows: the values are there under the rows' names.
+  settings: settings as never,
+  clock,
+  random,
+})
+
+/** Makes them all; nothing happens before `start`. */
+export const createParts = async (plans: readonly PartPlan[], deps: PartsDeps): Promise<Parts> => {
+  const parts: (readonly [string, Part])[] = []
+  for (const plan of plans) parts.push([plan.name, await plan.create(portsOf(plan.name, deps))])
+  const statuses = () => parts.flatMap(([name, part]) => (part.status ? [[name, part.status()] as const] : []))
+  return {
+    start() {
+      for (const [, part] of parts) part.start()
+    },
+    async stop() {
+      const stopped = await Promise.allSettled(parts.map(([, part]) => part.stop()))
+      for (const [i, one] of stopped.entries())
+        if (one.status === 'rejected')
+          deps.bus.emit({ event: 'loop_failed', loop: parts[i]?.[0] ?? 'part', error: one.reason })
+    },
+    routes: parts.flatMap(([, { routes }]) => (routes === undefined ? [] : [routes])),
+    status: () => Object.fromEntries(statuses()),
+    readings: () => parts.flatMap(([, part]) => part.metrics?.() ?? []),
+  }
+}

@@ -1,0 +1,84 @@
+/** Puts everything that is served together; nothing listens yet. */
+import type { Clock, Random } from '../domain/clock.ts'
+import type { Board } from '../engine/board.ts'
+import type { Engine } from '../engine/engine.ts'
+import { createGuard } from './auth.ts'
+import { createBodyReader } from './body.ts'
+import type { HealthDeps } from './health.ts'
+import { createHopGuard } from './hops.ts'
+import type { JobsRoutesDeps } from './jobs/routes.ts'
+import { createForward, type ForwardTarget } from './ollama/forward.ts'
+import { createOllamaHandler } from './ollama/handler.ts'
+import { createApp } from './server.ts'
+
+export interface SurfaceDeps {
+  readonly config: {
+    readonly token: string | null
+    readonly maxBodyBytes: number
+    readonly readOnly: boolean
+    readonly syncDeadlineMs: number
+    readonly artifactInlineMaxBytes: number
+    readonly publicUrl: string | null
+    readonly ollamaUrl: string
+  }
+  readonly engine: Engine
+  readonly target: ForwardTarget
+  readonly reader: JobsRoutesDeps['reader']
+  readonly line: JobsRoutesDeps['line']
+  readonly board: Board
+  readonly counts: HealthDeps['counts']
+  readonly isWritable: () => boolean
+  readonly isInPlace: () => boolean
+  readonly isDraining: () => boolean
+  readonly instance: string
+  /** What the parts have to say, by part. */
+  readonly partStatus: () => Readonly<Record<string, unknown>>
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+  readonly clock: Clock
+  readonly random: Random
+  readonly newId: () => string
+  readonly version: string
+  readonly onBug: (error: unknown, path: string) => void
+}
+
+/** The app of one foreman. */
+export const createSurface = (deps: SurfaceDeps) => {
+  const { config, engine, clock, random, isDraining, onBug, version, metrics, newId, target } = deps
+  const forward = createForward({ target, clock, random, probe: engine.probe, patience: engine.patience })
+  const { guard, hasReturned } = createHopGuard(createGuard(config.token), deps.instance)
+  const bodies = createBodyReader(config.maxBodyBytes)
+  const { readOnly, syncDeadlineMs, artifactInlineMaxBytes, publicUrl } = config
+  const app = createApp({
+    guard,
+    forward,
+    handle: createOllamaHandler({ engine, forward, bodies, clock, newId, readOnly, isDraining, syncDeadlineMs }),
+    health: {
+      clock,
+      instance: deps.instance,
+      targetUrl: config.ollamaUrl,
+      engine,
+      isDraining,
+      isWritable: deps.isWritable,
+      isInPlace: deps.isInPlace,
+      counts: deps.counts,
+      partStatus: deps.partStatus,
+    },
+    jobs: {
+      guard,
+      jobs: engine.jobs,
+      reader: deps.reader,
+      line: deps.line,
+      board: deps.board,
+      engine,
+      bodies,
+      clock,
+      artifactInlineMaxBytes,
+      publicUrl,
+      onBug,
+    },
+    metrics,
+    version,
+    onBug,
+  })
+  return { app, hasReturned }
+}
