@@ -62,7 +62,7 @@ const runScript = (name: string, args: readonly string[] = []) => {
   }
 }
 
-type ServerName = 'target.ts' | 'bare-proxy.ts' | 'bare-submit.ts'
+type ServerName = 'target.ts' | 'large-target.ts' | 'bare-proxy.ts' | 'bare-submit.ts'
 
 /** One of the bench's servers. */
 export const startServer = async (name: ServerName, ...args: string[]): Promise<Listening> => {
@@ -113,7 +113,7 @@ export const startForeman = async (
   targetPort: number,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Listening & { readonly firstAnswerMs: number }> => {
-  const executable = await binaryPath()
+  const executable = process.env['FOREMAN_BENCH_EXECUTABLE'] ?? (await binaryPath())
   const directory = temporaryDirectory()
   const port = freePort()
   const startedAt = performance.now()

@@ -6,6 +6,7 @@ import { startForeman, startLoad, startServer } from './children.ts'
 import { etaRows } from './eta.ts'
 import { eventRows } from './events.ts'
 import { hookRows } from './hooks.ts'
+import { largeRows } from './large.ts'
 import { bypassRows, queuedRows, type Subjects } from './paths.ts'
 import { asDocument, asText } from './report.ts'
 import { type Amounts, fullAmounts, quickAmounts, type Row } from './row.ts'
@@ -23,6 +24,7 @@ interface Section {
 
 const sections: readonly Section[] = [
   { name: 'streaming', title: () => 'first token and model list', rows: streamingRows },
+  { name: 'large', title: () => 'much at once', rows: ({ amounts }) => largeRows(amounts) },
   { name: 'bypass', title: () => 'bypass beside a bare proxy', rows: bypassRows },
   { name: 'queued', title: () => 'queue beside a bare proxy', rows: queuedRows },
   { name: 'submit', title: () => 'jobs: submit', rows: submitRows },
