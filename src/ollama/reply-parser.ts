@@ -4,7 +4,7 @@ import { parseReplyHead, type ReplyHead } from './reply-head.ts'
 /** Receives what the parser finds, in order and synchronously: one head, the chunks, and the end. */
 export interface ReplySink {
   head(head: ReplyHead): void
-  /** One HTTP chunk where the answer is chunked, else a piece of the body as it arrived. Never empty, never copied. */
+  /** All of the body that one read completed: whole HTTP chunks one behind the other, or the bytes as they came. Never empty. */
   chunk(bytes: Uint8Array): void
   end(): void
 }
@@ -14,15 +14,15 @@ export type ParseState = 'reading' | 'done' | 'malformed' | 'truncated'
 
 const HEAD_BYTES_MAX = 65_536
 const CHUNK_LINE_BYTES_MAX = 1024
-// A chunk in several segments is joined up to here, so a token's line stays whole; a longer one streams through.
-const JOIN_BYTES_MAX = 65_536
+// A chunk up to here is handed on whole, so that half a token's line never is; a longer one goes on as it comes.
+const WHOLE_CHUNK_BYTES_MAX = 65_536
 const HEAD_END = Buffer.from('\r\n\r\n')
 const CR = 13
 const LF = 10
 const SEMICOLON = 59
 const empty = Buffer.alloc(0)
 
-type Step = 'head' | 'length' | 'close' | 'size' | 'data' | 'data-end' | 'trailer' | 'over'
+type Step = 'head' | 'length' | 'close' | 'size' | 'data' | 'data-end' | 'trailer'
 
 /** One parser per answer. `leftOver` tells whether bytes followed the end of it. */
 export class ReplyParser {
@@ -35,18 +35,21 @@ export class ReplyParser {
   #state: ParseState = 'reading'
   #input: Buffer = empty
   #at = 0
+  /** Of the chunk at hand. */
+  #size = 0
   #missing = 0
   #headBytes = 0
   #trailerBytes = 0
-  #parts: Buffer[] = []
-  #partBytes = 0
+  // The part of the input that is body found and not yet handed on.
+  #from = 0
+  #to = 0
 
   constructor(method: string, sink: ReplySink) {
     this.#method = method
     this.#sink = sink
   }
 
-  /** Takes the next bytes off the wire; they are kept and handed on, so the caller must not write to them again. */
+  /** Takes the next bytes off the wire for its own: they are moved about and handed on. */
   push(bytes: Buffer): ParseState {
     if (this.#state !== 'reading') {
       this.leftOver ||= bytes.length > 0
@@ -63,13 +66,18 @@ export class ReplyParser {
   /** The target closed its side in good order: the end of a body without framing, too early for any other. */
   finish(): ParseState {
     if (this.#state !== 'reading') return this.#state
-    if (this.#step === 'close') return this.#finished()
-    this.#state = 'truncated'
-    return this.#state
+    this.#state = this.#step === 'close' ? 'done' : 'truncated'
+    return this.#ended()
   }
 
   #run(): ParseState {
     while (this.#advance());
+    this.#handOn()
+    return this.#ended()
+  }
+
+  #ended(): ParseState {
+    if (this.#state === 'done') this.#sink.end()
     return this.#state
   }
 
@@ -78,11 +86,9 @@ export class ReplyParser {
     this.#at = 0
   }
 
-  #finished(): ParseState {
-    this.#step = 'over'
+  #finished(): false {
     this.#state = 'done'
-    this.#sink.end()
-    return this.#state
+    return false
   }
 
   #fail(problem: string): false {
@@ -101,15 +107,13 @@ export class ReplyParser {
       case 'close':
         return this.#untilClose()
       case 'size':
-        return this.#size()
+        return this.#sizeLine()
       case 'data':
         return this.#data()
       case 'data-end':
         return this.#dataEnd()
       case 'trailer':
         return this.#trailer()
-      case 'over':
-        return false
       default:
         return this.#step satisfies never
     }
@@ -140,32 +144,39 @@ export class ReplyParser {
   }
 
   #length(): boolean {
-    if (this.#missing === 0) {
-      this.#finished()
-      return false
-    }
-    const piece = this.#take(this.#missing)
-    if (piece.length === 0) return false
-    this.#missing -= piece.length
-    this.#sink.chunk(piece)
-    return true
+    this.#missing -= this.#take(this.#missing)
+    return this.#missing > 0 ? false : this.#finished()
   }
 
-  #untilClose(): boolean {
-    const piece = this.#take(Number.POSITIVE_INFINITY)
-    if (piece.length > 0) this.#sink.chunk(piece)
+  #untilClose(): false {
+    this.#take(this.#input.length)
     return false
   }
 
-  #take(bytesMax: number): Buffer {
-    const end = Math.min(this.#input.length, this.#at + bytesMax)
-    const whole = this.#at === 0 && end === this.#input.length
-    const piece = whole ? this.#input : this.#input.subarray(this.#at, end)
+  /** Counts up to so many bytes to the body, and closes the gap that the framing before them left; gives how many there were. */
+  #take(bytesMax: number): number {
+    const start = this.#at
+    const end = Math.min(this.#input.length, start + bytesMax)
+    if (this.#from === this.#to) {
+      this.#from = start
+      this.#to = end
+    } else {
+      this.#input.copyWithin(this.#to, start, end)
+      this.#to += end - start
+    }
     this.#at = end
-    return piece
+    return end - start
   }
 
-  #size(): boolean {
+  #handOn(): void {
+    const { length } = this.#input
+    const isAll = this.#from === 0 && this.#to === length
+    if (this.#to > this.#from) this.#sink.chunk(isAll ? this.#input : this.#input.subarray(this.#from, this.#to))
+    this.#from = 0
+    this.#to = 0
+  }
+
+  #sizeLine(): boolean {
     const end = this.#lineEnd(CHUNK_LINE_BYTES_MAX, 'chunk size')
     if (end < 0) return false
     let at = this.#at
@@ -177,6 +188,7 @@ export class ReplyParser {
     while (this.#input[at] === 32 || this.#input[at] === 9) at++
     if (at < end && this.#input[at] !== SEMICOLON) return this.#fail('bad chunk size')
     this.#at = end + 2
+    this.#size = size
     this.#missing = size
     this.#step = size === 0 ? 'trailer' : 'data'
     return true
@@ -194,28 +206,12 @@ export class ReplyParser {
   }
 
   #data(): boolean {
-    const piece = this.#take(this.#missing)
-    if (piece.length === 0) return false
-    this.#missing -= piece.length
-    if (this.#missing > 0 || this.#partBytes > 0) this.#hold(piece)
-    else this.#sink.chunk(piece)
-    if (this.#missing > 0 && this.#partBytes <= JOIN_BYTES_MAX) return false
-    this.#release()
-    if (this.#missing === 0) this.#step = 'data-end'
+    const isLate = this.#input.length - this.#at < this.#missing
+    if (isLate && this.#size <= WHOLE_CHUNK_BYTES_MAX) return false
+    this.#missing -= this.#take(this.#missing)
+    if (this.#missing > 0) return false
+    this.#step = 'data-end'
     return true
-  }
-
-  #hold(piece: Buffer): void {
-    this.#parts.push(piece)
-    this.#partBytes += piece.length
-  }
-
-  #release(): void {
-    if (this.#partBytes === 0) return
-    const [only] = this.#parts
-    this.#sink.chunk(this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts))
-    this.#parts = []
-    this.#partBytes = 0
   }
 
   #dataEnd(): boolean {
@@ -236,8 +232,7 @@ export class ReplyParser {
     this.#trailerBytes += end + 2 - this.#at
     if (this.#trailerBytes > HEAD_BYTES_MAX) return this.#fail(`the trailers are longer than ${HEAD_BYTES_MAX} bytes`)
     this.#at = end + 2
-    if (blank) this.#finished()
-    return !blank
+    return blank ? this.#finished() : true
   }
 }
 

@@ -137,8 +137,8 @@ describe('the body broke off', () => {
   test.each(after)('%j: what was whole is delivered, then broken: %s', async (fault, code) => {
     const { client } = wired(fault, STREAM)
     const reply = answered(await client.send(get(), { reuse: true }))
-    const { chunks, last } = await readAll(reply)
-    expect(chunks[0]).toBe('{"n":1}\n')
+    const { bytes, last } = await readAll(reply)
+    expect(textOf(bytes)).toMatch(/^\{"n":1\}\n(\{"n":2\}\n)?$/)
     expect(last).toMatchObject({ kind: 'broken', code })
     expect(await reply.body.read()).toEqual(last)
     expect(client.openSockets()).toBe(0)
