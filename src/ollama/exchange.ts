@@ -114,7 +114,7 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
     this.#queue = new ReplyQueue(this)
   }
 
-  chunk(bytes: Uint8Array): void {
+  piece(bytes: Uint8Array): void {
     this.#queue?.push(bytes)
   }
 
@@ -139,7 +139,7 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
     if (queue === null) return
     this.#disarm()
     this.#phase = 'body'
-    queue.settle()
+    if (this.#parser.chunks <= 1) queue.settle()
     this.#deps.settled({
       kind: 'answered',
       status: head.status,

@@ -1,11 +1,11 @@
 /** Reads HTTP/1.1 answers out of bytes, however the network cut them; pure, and it must never guess past malformed framing. */
 import { parseReplyHead, type ReplyHead } from './reply-head.ts'
 
-/** Receives what the parser finds, in order and synchronously: one head, the chunks, and the end. */
+/** Receives what the parser finds, in order and synchronously: one head, the pieces of the body, and the end. */
 export interface ReplySink {
   head(head: ReplyHead): void
   /** All of the body that one read completed: whole HTTP chunks one behind the other, or the bytes as they came. Never empty. */
-  chunk(bytes: Uint8Array): void
+  piece(bytes: Uint8Array): void
   end(): void
 }
 
@@ -27,6 +27,8 @@ type Step = 'head' | 'length' | 'close' | 'size' | 'data' | 'data-end' | 'traile
 /** One parser per answer. `leftOver` tells whether bytes followed the end of it. */
 export class ReplyParser {
   leftOver = false
+  /** HTTP chunks that have begun, the last one not counted. */
+  chunks = 0
   /** Says what was wrong once `push` has answered `malformed`. */
   problem = ''
   readonly #method: string
@@ -171,7 +173,7 @@ export class ReplyParser {
   #handOn(): void {
     const { length } = this.#input
     const isAll = this.#from === 0 && this.#to === length
-    if (this.#to > this.#from) this.#sink.chunk(isAll ? this.#input : this.#input.subarray(this.#from, this.#to))
+    if (this.#to > this.#from) this.#sink.piece(isAll ? this.#input : this.#input.subarray(this.#from, this.#to))
     this.#from = 0
     this.#to = 0
   }
@@ -190,6 +192,7 @@ export class ReplyParser {
     this.#at = end + 2
     this.#size = size
     this.#missing = size
+    if (size > 0) this.chunks++
     this.#step = size === 0 ? 'trailer' : 'data'
     return true
   }

@@ -20,7 +20,7 @@ const parse = (pieces: Iterable<Uint8Array>, { method = 'GET', fin = false } = {
   const parsed: Parsed = { state: 'reading', heads: [], chunks: [], ends: 0, problem: '', leftOver: false }
   const parser = new ReplyParser(method, {
     head: (head) => void parsed.heads.push(head),
-    chunk: (bytes) => void parsed.chunks.push(bytes),
+    piece: (bytes) => void parsed.chunks.push(bytes),
     end: () => void parsed.ends++,
   })
   for (const piece of pieces) parsed.state = parser.push(Buffer.from(piece))

@@ -2,6 +2,7 @@
 import { concat } from '../bytes.ts'
 
 const NEWLINE = 0x0a
+const RETURN = 0x0d
 // Ollama's own client reads lines of at most 8,000,000 bytes.
 const LINE_MAX_BYTES = 16 * 1024 ** 2
 
@@ -11,8 +12,15 @@ export interface LineReader {
   flush(): void
 }
 
+interface LineReaderOptions {
+  readonly maxBytes?: number
+  /** Of lines that came together only the last is read when it is ordinary: what is looked for would have come after it. */
+  readonly isOrdinary?: (line: string) => boolean
+}
+
 /** Hands every line to `read`, without its newline, whatever pieces it came in. A line longer than the bound is left out. */
-export const createLineReader = (read: (line: string) => void, maxBytes = LINE_MAX_BYTES): LineReader => {
+export const createLineReader = (read: (line: string) => void, options: LineReaderOptions = {}): LineReader => {
+  const { maxBytes = LINE_MAX_BYTES, isOrdinary = () => false } = options
   let tail: Uint8Array[] = []
   let tailBytes = 0
   let isLost = false
@@ -31,14 +39,31 @@ export const createLineReader = (read: (line: string) => void, maxBytes = LINE_M
     if (isLost) tail = []
     else tail.push(piece.slice())
   }
+  const takeAll = (lines: Uint8Array) => {
+    let end = lines.length
+    while (lines[end - 1] === NEWLINE || lines[end - 1] === RETURN) end--
+    if (end === 0) return read('')
+    const start = lines.lastIndexOf(NEWLINE, end - 1) + 1
+    const last = decoder.decode(lines.subarray(start, end))
+    if (start > 0 && !isOrdinary(last))
+      decoder
+        .decode(lines.subarray(0, start - 1))
+        .split('\n')
+        .forEach(read)
+    read(last)
+  }
   return {
     push(bytes) {
       let start = 0
-      for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, start)) {
-        take(bytes.subarray(start, at))
-        start = at + 1
+      if (tailBytes > 0) {
+        const end = bytes.indexOf(NEWLINE)
+        if (end < 0) return keep(bytes)
+        take(bytes.subarray(0, end))
+        start = end + 1
       }
-      if (start < bytes.length) keep(bytes.subarray(start))
+      const end = bytes.lastIndexOf(NEWLINE)
+      if (end >= start) takeAll(bytes.subarray(start, end + 1))
+      if (end + 1 < bytes.length) keep(bytes.subarray(end + 1))
     },
     flush() {
       if (tailBytes > 0) take(new Uint8Array(0))

@@ -116,6 +116,14 @@ const readers: Record<Flavour, ReadLine> = {
   responses: readNamedEvents(['response.completed', 'response.failed', 'response.incomplete']),
 }
 
+// What a piece of text looks like: whatever ends a stream has another last line, so that lines before such a one end nothing.
+const ordinary: Record<Flavour, RegExp> = {
+  native: /"done":false/,
+  openai: /"finish_reason":null/,
+  anthropic: /"type":"content_block_delta"/,
+  responses: /"type":"response\.[a-z_]+\.delta"/,
+}
+
 /** Whether an answer of this content type is passed on piece by piece. */
 export const isStream = (contentType: string): boolean =>
   contentType.startsWith('application/x-ndjson') || contentType.startsWith('text/event-stream')
@@ -128,7 +136,8 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
   }
   const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
   const read = opaque ? readOpaque : readers[flavour]
-  const lines = createLineReader((line) => read(line, seen))
+  const isOrdinary = (line: string) => opaque || ordinary[flavour].test(line)
+  const lines = createLineReader((line) => read(line, seen), { isOrdinary })
   return {
     push: (bytes) => lines.push(bytes),
     state: () => {

@@ -39,7 +39,7 @@ test('a last line without a newline is given at the end when it is whole, half a
 
 test('a line without an end is not held: it is left out at the bound, and the next one is read', () => {
   const seen: string[] = []
-  const reader = createLineReader((line) => void seen.push(line), 1_000)
+  const reader = createLineReader((line) => void seen.push(line), { maxBytes: 1_000 })
   for (let i = 0; i < 500; i++) reader.push(encode('x'.repeat(100)))
   reader.push(encode('\nshort\n'))
   reader.push(encode('y'.repeat(2_000)))

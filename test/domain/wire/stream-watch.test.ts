@@ -199,6 +199,21 @@ test('where a stream is cut into pieces changes nothing, split UTF-8 included', 
   fc.assert(same, { seed, numRuns: 2_000 })
 })
 
+test('lines that come together say what they say one by one, in every flavour', () => {
+  const seed = seedOf('together')
+  const flavours = ['native', 'openai', 'anthropic', 'responses'] as const
+  const streams = [...captured(), nativePiece.repeat(5) + nativeFinal, `${nativePiece.repeat(5)}{"error":"x"}\n`]
+  const cases = fc.tuple(fc.constantFrom(...streams), fc.constantFrom(...flavours), fc.nat(), fc.nat())
+  const same = fc.property(cases, ([text, flavour, from, to]) => {
+    const lines = text.split(/(?<=\n)/)
+    const begin = from % lines.length
+    const end = begin + (to % (lines.length - begin + 1))
+    const grouped = [...lines.slice(0, begin), lines.slice(begin, end).join(''), ...lines.slice(end)]
+    expect(watched(flavour, grouped)).toEqual(watched(flavour, lines))
+  })
+  fc.assert(same, { seed, numRuns: 3_000 })
+})
+
 test('a piece may be reused by its sender after it was pushed', () => {
   const watch = createStreamWatch('native', NDJSON)
   const piece = bytes('{"done":')
