@@ -38,9 +38,12 @@ const fieldsOf = ({ id, kind, model, residencyKey, attempt }: ActiveJob) => ({
   attempt,
 })
 
-/** Another job that runs or waits wants the same load. */
-const isShared = ({ queue, roster }: RunDeps, { job }: Seat): boolean =>
-  queue.hasReady(job.residencyKey) || roster.seats.some((seat) => seat.job.id !== job.id && seat.phase === 'loading')
+/** Whether another job wants the same load: one beside this one, or, where only its caller has gone, one that waits. */
+const isWanted = ({ queue, roster }: RunDeps, { job }: Seat, why: Outcome): boolean => {
+  const isBeside = roster.seats.some((seat) => seat.job.id !== job.id && !seat.isOver && seat.phase === 'loading')
+  const onlyCallerGone = why.kind === 'left' || why.kind === 'expired'
+  return isBeside || (onlyCallerGone && queue.hasReady(job.residencyKey))
+}
 
 /** Loads what the call needs and then looks at what is there: whatever was loaded before may have been pushed out. */
 const begin = async ({ target, state, look }: RunDeps, { call }: Caller, key: string, signal: AbortSignal) => {
@@ -57,8 +60,8 @@ const loadModel = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Out
   const first = await Promise.race([loading, stopped(stopper)])
   if (first !== 'stopped') return typeof first === 'string' ? null : first
   const why = stopper.why ?? { kind: 'left' }
-  // Others wait for the same load: it goes on, and the next of them joins it.
-  if (why.kind !== 'left' || !isShared(deps, seat)) loader.abort()
+  // It goes on for the others, and the next of them joins it.
+  if (!isWanted(deps, seat, why)) loader.abort()
   return why
 }
 

@@ -58,6 +58,7 @@ const schedule = fc.record({
   unreachableDeadlineMs: fc.constantFrom(0, 100, 60_000),
   /** The target is away at the end, until every caller has been told. */
   endsAsleep: fc.boolean(),
+  parallel: fc.constantFrom(1, 2, 4),
   stop: fc.option(fc.record({ graceMs: fc.constantFrom(0, 100, 10_000) }), { nil: null }),
 })
 
@@ -138,8 +139,8 @@ const inspect = ({ bench, calls, left }: Play, isDrained: boolean) => {
   expect(bench.events.filter(({ event }) => event === 'loop_failed')).toEqual([])
 }
 
-const playAll = async ({ steps, loadMs, stop, unreachableDeadlineMs, endsAsleep }: Schedule) => {
-  const config = { pollIntervalMs: 1_000, unreachableDeadlineMs }
+const playAll = async ({ steps, loadMs, stop, unreachableDeadlineMs, endsAsleep, parallel }: Schedule) => {
+  const config = { pollIntervalMs: 1_000, unreachableDeadlineMs, parallel }
   const bench = createBench({ store, loadMs, clock: createBurstClock(), config })
   const play: Play = { bench, calls: new Map(), left: new Set(), plans: [], serial: 0 }
   bench.target.script = ({ isWork }) => (isWork ? play.plans.shift() : undefined)

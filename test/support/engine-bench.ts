@@ -143,9 +143,10 @@ export const createBench = (options: BenchOptions = {}): Bench => {
   const clock = options.clock ?? createPatientClock()
   const store = options.store ?? createTestStore({ fast: true })
   if (options.store) store.clear()
-  const target = createVirtualTarget({ clock, loadMs: options.loadMs ?? 0, workMs: options.workMs ?? 0 })
-  const events: EngineEvent[] = []
   const config = { ...defaults, ...options.config }
+  const { loadMs = 0, workMs = 0 } = options
+  const target = createVirtualTarget({ clock, loadMs, workMs, parallel: config.parallel })
+  const events: EngineEvent[] = []
   const bus = createBus({
     failed: (_who, error) => {
       throw error

@@ -45,8 +45,10 @@ export interface VirtualTarget {
   readonly seen: readonly Seen[]
   /** Keys in the order they were loaded, by load idiom or by a request that found them missing. */
   readonly loads: readonly string[]
-  /** Requests for a model that came while another was served: must stay 0. */
+  /** Requests that came while one of another key was served, or as many as may run side by side: must stay 0. */
   readonly overlaps: number
+  /** The most that were served at once. */
+  readonly mostAtOnce: number
   readonly active: number
 }
 
@@ -110,16 +112,19 @@ interface VirtualTargetOptions {
   readonly clock: Clock
   readonly loadMs?: number
   readonly workMs?: number
+  /** How many requests of one key may be served side by side. */
+  readonly parallel?: number
 }
 
 const listOf = (names: readonly string[]) => ({ models: names.map((name) => ({ name, model: name })) })
 
 /** A target that is awake and answers everything well until a test says otherwise. */
-export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTargetOptions): VirtualTarget => {
+export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0, parallel = 1 }: VirtualTargetOptions): VirtualTarget => {
   const seen: Seen[] = []
   const loads: string[] = []
-  const active = new Set<Options>()
+  const active = new Map<Options, Seen>()
   let overlaps = 0
+  let mostAtOnce = 0
 
   const perform = async (plan: Plan, request: Seen, options: Options): Promise<Reply> => {
     const { signal } = options
@@ -151,8 +156,10 @@ export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTa
 
   const serve = async (request: Seen, options: Options): Promise<Reply> => {
     // One that was given up is none, although it has not noticed yet.
-    if ([...active].some(({ signal }) => !signal?.aborted)) overlaps++
-    active.add(options)
+    const others = [...active].filter(([{ signal }]) => !signal?.aborted)
+    if (others.length >= parallel || others.some(([, { key }]) => key !== request.key)) overlaps++
+    active.set(options, request)
+    mostAtOnce = Math.max(mostAtOnce, others.length + 1)
     try {
       const plan = target.script(request) ?? { kind: 'ok' }
       if (plan.kind === 'ok' && target.resident !== request.key) {
@@ -201,6 +208,9 @@ export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0 }: VirtualTa
     loads,
     get overlaps() {
       return overlaps
+    },
+    get mostAtOnce() {
+      return mostAtOnce
     },
     get active() {
       return active.size
