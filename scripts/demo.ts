@@ -93,6 +93,11 @@ const chat = async (url: string) => {
   )
 }
 
+// npx leaves this behind; whoever came with npm has no bun to type.
+const foreman = process.env['npm_config_user_agent']?.startsWith('npm/')
+  ? `npx -y bun@${Bun.version} src/main.ts`
+  : 'bun src/main.ts'
+
 const hints = (url: string, target: string) => `
 foreman ${url}   simulated Ollama ${target}
 
@@ -102,7 +107,8 @@ Try, in another terminal:
   curl -N ${url}/api/chat -d '{"model":"qwen3:8b","messages":[{"role":"user","content":"hello"}]}'
   curl -N ${url}/v1/chat/completions -d '{"model":"${model}","stream":true,"messages":[{"role":"user","content":"hello"}]}'
   curl ${url}/metrics
-  FOREMAN_URL=${url} bun src/main.ts status
+  FOREMAN_URL=${url} ${foreman} status
+  FOREMAN_URL=${url} ${foreman} submit ${model} --stream "Why is the sky blue?"
 
 Point what you have at it:
   OLLAMA_HOST=${url.replace('http://', '')} ollama run ${model}

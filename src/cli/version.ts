@@ -7,8 +7,8 @@ const help = `foreman version prints the version of this executable.
 Usage:  foreman version [--json]
 
 Examples:
-  foreman version             foreman 0.1.0 (bun 1.4.5, linux-x64)
-  foreman version --json      {"version":"0.1.0","bun":"1.4.5","platform":"linux-x64"}
+  foreman version             # foreman 0.1.0 (bun 1.4.5, linux-x64)
+  foreman version --json      # {"version":"0.1.0","bun":"1.4.5", ...}
 `
 
 export const versionCommand: Command = {

@@ -16,22 +16,35 @@ test('the gate counts passed, failed and skipped cases of a report', () => {
   expect(countCases('')).toEqual({ passed: 0, failed: 0, skipped: 0 })
 })
 
-test('the demo shows a streamed chat, and leaves neither a process nor a directory behind', async () => {
-  const child = Bun.spawn([process.execPath, 'scripts/demo.ts', '--once'], {
-    cwd: root,
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
-  expect([await child.exited, err]).toEqual([0, ''])
-  expect(out).toMatch(/first token after \d+ ms/)
-  const [, url = '', target = ''] = /foreman (http:\S+) {3}simulated Ollama (http:\S+)/.exec(out) ?? []
-  for (const address of [url, target]) {
-    expect(address).toStartWith('http://127.0.0.1:')
-    expect(fetch(address, { keepalive: false })).rejects.toThrow()
-  }
-}, 30_000)
+test.each([
+  [
+    'npm',
+    { npm_config_user_agent: 'npm/11.19.1 node/v20.20.2 linux x64 workspaces/false' },
+    'npx -y bun@1.4.5 src/main.ts',
+  ],
+  ['Bun', { npm_config_user_agent: 'bun/1.4.5 npm/? node/v24.3.0 linux x64' }, 'bun src/main.ts'],
+])(
+  'the demo started with %s shows a streamed chat and commands that work there, and leaves neither a process nor a directory behind',
+  async (_, env, foreman) => {
+    const child = Bun.spawn([process.execPath, 'scripts/demo.ts', '--once'], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    })
+    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+    expect([await child.exited, err]).toEqual([0, ''])
+    expect(out).toMatch(/first token after \d+ ms/)
+    expect(out).toContain(` ${foreman} status\n`)
+    const [, url = '', target = ''] = /foreman (http:\S+) {3}simulated Ollama (http:\S+)/.exec(out) ?? []
+    for (const address of [url, target]) {
+      expect(address).toStartWith('http://127.0.0.1:')
+      expect(fetch(address, { keepalive: false })).rejects.toThrow()
+    }
+  },
+  30_000,
+)
 
 test('the gate of the build machine passes on the outcome and ends with the count', async () => {
   const bin = await mkdtemp(join(tmpdir(), 'foreman-ci-'))
