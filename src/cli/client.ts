@@ -26,6 +26,8 @@ export type StreamEnd = { readonly kind: 'ended' } | { readonly kind: 'cut' } | 
 
 export interface Client {
   readonly url: string
+  /** Never to be printed. */
+  readonly token: string | null
   request(method: string, path: string, options?: RequestOptions): Promise<Reply>
   /** GETs a stream and hands on its text as it comes. An answer that is not a 200 is read whole. */
   stream(path: string, options: StreamOptions): Promise<StreamEnd>
@@ -114,7 +116,7 @@ export const createClient = (io: Io): { kind: 'ok'; client: Client } | { kind: '
       watch.stop()
     }
   }
-  return { kind: 'ok', client: { url, request, stream } }
+  return { kind: 'ok', client: { url, token, request, stream } }
 }
 
 /** Prints why there is no usable answer and gives the exit code for it. */

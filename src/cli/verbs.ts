@@ -55,6 +55,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./status.ts')).statusCommand,
   },
   {
+    name: 'bench',
+    summary: 'measure what requests side by side gain',
+    load: async () => (await import('./bench.ts')).benchCommand,
+  },
+  {
     name: 'healthcheck',
     summary: 'exit 0 when alive, 1 when not',
     load: async () => (await import('./healthcheck.ts')).healthcheckCommand,

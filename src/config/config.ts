@@ -132,3 +132,11 @@ export const loadClientConfig = (
   if (values === null) return { kind: 'invalid', problems }
   return { kind: 'ok', config: { url: dialledUrl(values.addr), token: values.token } }
 }
+
+/** What is sent to the target, for a command that talks to it directly. */
+export const loadTargetToken = (
+  env: Environment,
+): { readonly kind: 'ok'; readonly token: string | null } | { readonly kind: 'invalid'; readonly problem: string } => {
+  const { values, problems } = readSettings({ token: settings.ollamaToken }, env)
+  return values === null ? { kind: 'invalid', problem: problems.join('; ') } : { kind: 'ok', token: values.token }
+}

@@ -77,7 +77,13 @@ const numberOf = (value: string | undefined, otherwise: number, max: number): nu
   return Number.isNaN(number) ? otherwise : Math.min(Math.max(number, 0), max)
 }
 
-const writePieces = (values: Map<string, string>, { thinks, hasTools }: Direction): Piece[] => {
+/** As many tokens as the prompt asks for: by its marker, by "at least 300 words", else a few. */
+const wantedTokens = (values: Map<string, string>, prompt: string): number => {
+  const words = /\bat least (\d{1,6}) words\b/i.exec(prompt)?.[1]
+  return numberOf(values.get('n') ?? words, DEFAULT_TOKENS, TOKENS_MAX)
+}
+
+const writePieces = (values: Map<string, string>, { prompt, thinks, hasTools }: Direction): Piece[] => {
   const same = numberOf(values.get('same'), 0, TOKENS_MAX)
   if (same > 0) return Array.from({ length: same }, () => ({ text: 'x', kind: 'text' }))
   const bytes = values.get('chunk')
@@ -85,7 +91,7 @@ const writePieces = (values: Map<string, string>, { thinks, hasTools }: Directio
     const said = 'x'.repeat(numberOf(bytes, 1, TOKEN_BYTES_MAX))
     return Array.from({ length: numberOf(values.get('n'), 1, TOKENS_MAX) }, () => ({ text: said, kind: 'text' }))
   }
-  const count = numberOf(values.get('n'), DEFAULT_TOKENS, TOKENS_MAX)
+  const count = wantedTokens(values, prompt)
   const thinking = thinks ? count >> 1 : 0
   const pieces: Piece[] = []
   for (let i = 0; i < count; i++) {
