@@ -11,7 +11,7 @@ Usage:  foreman status [--json]
 
   --json    print the answer of /healthz as it came
 
-Exit codes: 0 all is well, 1 degraded (the target cannot be reached) or unhealthy, 2 usage, 3 no foreman answered.
+Exit codes: 0 all is well, 1 degraded (the target cannot be reached) or unhealthy, 2 usage, 3 no foreman answered, 4 token.
 
 Examples:
   foreman status

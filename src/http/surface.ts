@@ -44,7 +44,10 @@ export interface SurfaceDeps {
 /** The app of one foreman. */
 export const createSurface = (deps: SurfaceDeps) => {
   const { config, engine, clock, random, isDraining, onBug, version, metrics, newId, target } = deps
-  const forward = createForward({ target, clock, random, probe: engine.probe, patience: engine.patience })
+  const missed = () => {
+    if (engine.state.view.reachable) void engine.poller.poll()
+  }
+  const forward = createForward({ target, clock, random, probe: engine.probe, missed, patience: engine.patience })
   const { guard, hasReturned } = createHopGuard(createGuard(config.token), deps.instance)
   const bodies = createBodyReader(config.maxBodyBytes)
   const { readOnly, syncDeadlineMs, artifactInlineMaxBytes, publicUrl } = config

@@ -119,7 +119,12 @@ interface VirtualTargetOptions {
 const listOf = (names: readonly string[]) => ({ models: names.map((name) => ({ name, model: name })) })
 
 /** A target that is awake and answers everything well until a test says otherwise. */
-export const createVirtualTarget = ({ clock, loadMs = 0, workMs = 0, parallel = 1 }: VirtualTargetOptions): VirtualTarget => {
+export const createVirtualTarget = ({
+  clock,
+  loadMs = 0,
+  workMs = 0,
+  parallel = 1,
+}: VirtualTargetOptions): VirtualTarget => {
   const seen: Seen[] = []
   const loads: string[] = []
   const active = new Map<Options, Seen>()

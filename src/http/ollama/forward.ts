@@ -29,6 +29,8 @@ export interface ForwardDeps {
   readonly clock: Clock
   readonly random: () => number
   readonly probe: () => Promise<boolean>
+  /** The target was not there: whoever keeps its state should look now, and not at the next poll. */
+  readonly missed: () => void
   /** A stopwatch for one caller. */
   readonly patience: () => Patience
 }
@@ -85,7 +87,7 @@ const pause = (clock: Clock, delayMs: number, signal: AbortSignal) =>
 
 /** Sends until there is an answer, or the caller has borne a target that is away for long enough. */
 const sendPatiently = async (
-  { target, clock, random, patience: newPatience }: ForwardDeps,
+  { target, clock, random, missed, patience: newPatience }: ForwardDeps,
   request: TargetRequest,
   options: ForwardOptions,
   signal: AbortSignal,
@@ -95,8 +97,9 @@ const sendPatiently = async (
   for (let tries = 1; ; tries++) {
     const reply = await target.send(request, { signal, reuse })
     const stale = reply.kind === 'broken' && reply.reused && options.repeatable
-    const asleep =
-      reply.kind === 'unreached' && reply.code !== 'unsendable' && options.patient && options.body !== 'stream'
+    const absent = reply.kind === 'unreached' && reply.code !== 'unsendable'
+    if (absent) missed()
+    const asleep = absent && options.patient && options.body !== 'stream'
     if (!stale && !asleep) return reply
     // The next try gets a socket of its own.
     reuse = false
@@ -150,6 +153,7 @@ export const createForward =
     const leave = () => abort.abort()
     const onLost = () => {
       lost = true
+      deps.missed()
       abort.abort()
     }
     const liveness = createLiveness({ probe: deps.probe, clock: deps.clock, onLost })
