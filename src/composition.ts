@@ -11,6 +11,7 @@ import { createEngine } from './engine/engine.ts'
 import type { PartPlan } from './engine/part.ts'
 import { createParts } from './engine/parts.ts'
 import { createSurface } from './http/surface.ts'
+import { createVisitors } from './http/visitors.ts'
 import { createEngineLog, handlerFailed } from './observe/engine-log.ts'
 import type { Log } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -72,7 +73,10 @@ export const compose = async (
   })
   const shared = { config, queue, board, bus, newId, target, clock, random: systemRandom }
   const engine = createEngine({ ...shared, sweep: store.sweep, checkWebhook: deliveries.check, find: reader.find })
-  const running = await createParts(plans, { engine, bus, target, settings: config, clock, random: systemRandom })
+  const visitors = createVisitors()
+  const whoOf = (request: Request) => visitors.of(request).who
+  const seam = { engine, bus, target, whoOf, settings: config, clock, random: systemRandom }
+  const running = await createParts(plans, seam)
   const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
   const metrics = createMetrics({
     queued: () => queue.counts().queued,
@@ -95,6 +99,8 @@ export const compose = async (
     isInPlace: store.isInPlace,
     isDraining: () => life.draining,
     instance,
+    visitors,
+    partRoutes: running.routes,
     partStatus: running.status,
     metrics: metrics.text,
     version: packageJson.version,

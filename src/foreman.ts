@@ -3,7 +3,7 @@ import { type Composed, type ComposeOptions, compose } from './composition.ts'
 import type { Config } from './config/config.ts'
 import { dialledUrl } from './domain/address.ts'
 import { selfProblem } from './engine/self.ts'
-import { listenOn } from './http/listen.ts'
+import { listenOn, type Server } from './http/listen.ts'
 
 export interface StartOptions extends ComposeOptions {
   /** How long a running job may go on after `stop`; 10 s by default. */
@@ -31,15 +31,19 @@ const refused = (message: string): Started => ({ kind: 'refused', message })
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Drains within the grace: the running jobs, what went past the queue and is still on its way, and webhooks. */
-const drain = async ({ engine, running, board, deliveries, app, clock, close }: Composed, graceMs: number) => {
+const drain = async (
+  { engine, running, board, deliveries, clock, close }: Composed,
+  server: Server,
+  graceMs: number,
+) => {
   const giveUp = new Promise<void>((resolve) => void clock.after(graceMs + STOP_MARGIN_MS, resolve))
   const until = clock.monotonicMs() + graceMs
   await Promise.race([Promise.all([running.stop(), engine.stop(graceMs)]), giveUp])
   // Nobody is told more; and what the drain itself made happen is owed by now, and told after the next start.
   board.close()
   const leftMs = Math.min(TRY_GRACE_MS, Math.max(STOP_MARGIN_MS / 2, until - clock.monotonicMs()))
-  await Promise.race([Promise.all([app.server?.stop(), deliveries.stop(leftMs)]), giveUp])
-  await app.server?.stop(true)
+  await Promise.race([Promise.all([server.stop(), deliveries.stop(leftMs)]), giveUp])
+  await server.stop(true)
   close()
 }
 
@@ -78,7 +82,7 @@ export const startForeman = async (config: Config, options: StartOptions): Promi
     stop() {
       life.draining = true
       if (stopping === null) log.info('draining', { grace_ms: graceMs })
-      stopping ??= drain(made, graceMs).then(() => log.info('stopped'))
+      stopping ??= drain(made, server, graceMs).then(() => log.info('stopped'))
       return stopping
     },
     kill() {

@@ -16,7 +16,7 @@ import {
 } from '../domain/readers.ts'
 import type { Environment, SettingRows } from '../domain/setting.ts'
 import { parseKeepAlivePolicy } from '../domain/wire/keep-alive.ts'
-import { embedModes, readAddress, readSecrets, webhookPolicies } from './values.ts'
+import { embedModes, readAddress, readHosts, readOrigins, readSecrets, webhookPolicies } from './values.ts'
 
 const second = 1000
 const minute = 60 * second
@@ -70,6 +70,20 @@ export const coreSettings = {
     allowed: 'up to 4096 printable ASCII characters without blanks',
     secret: true,
     parse: readToken,
+  },
+  origins: {
+    variable: 'FOREMAN_ORIGINS',
+    fallback: '',
+    meaning: 'more origins of web pages that may use foreman, separated by commas',
+    allowed: 'origins such as https://chat.example.org, chrome-extension://* or *, without a path',
+    parse: readOrigins,
+  },
+  hosts: {
+    variable: 'FOREMAN_HOSTS',
+    fallback: '',
+    meaning: 'more names by which foreman may be called; beyond loopback, setting it refuses all others',
+    allowed: 'host names such as foreman.example.org or *.example.org, separated by commas, without ports',
+    parse: readHosts,
   },
   dataDir: {
     variable: 'FOREMAN_DATA_DIR',

@@ -31,3 +31,18 @@ export const readSecrets = (text: string): Parsed<readonly string[]> => {
 /** Standard Webhooks writes a binary key as `whsec_` and base64; one that does not decode would sign with garbage. */
 const hasKey = (secret: string) =>
   !secret.startsWith('whsec_') || /^whsec_(?:[A-Za-z0-9+/]{4}){4,}[A-Za-z0-9+/]{0,3}={0,2}$/.test(secret)
+
+const listOf = (text: string): string[] => (text === '' ? [] : text.split(',').map((one) => one.trim().toLowerCase()))
+
+const allOf =
+  (pattern: RegExp) =>
+  (text: string): Parsed<readonly string[]> => {
+    const all = listOf(text)
+    return all.every((one) => pattern.test(one)) ? ok(all) : bad()
+  }
+
+/** Origins as browsers send them; `*` may stand for a part of one or for all. */
+export const readOrigins = allOf(/^(?:\*|null|[a-z][a-z0-9+.*-]*:\/\/[a-z0-9._*:[\]-]+)$/)
+
+/** Names or addresses without a port; `*.` in front stands for every name below, `*` for every name. */
+export const readHosts = allOf(/^(?:\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[?[0-9a-f:.]+\]?)$/)

@@ -27,6 +27,11 @@ export interface PartTarget {
   onReachability(listener: (reachable: boolean) => void): () => void
 }
 
+/** Somebody the guard let in; without a name where the token has none or none is asked for. */
+export interface Asking {
+  readonly name: string | null
+}
+
 export interface PartPorts<Settings> {
   readonly bus: Pick<Bus, 'on' | 'onAny'>
   /** Tells log and listeners what happened here. */
@@ -35,6 +40,8 @@ export interface PartPorts<Settings> {
   readonly rescue: Rescue
   readonly target: PartTarget
   readonly quiet: Quiet
+  /** Who asks in a request that came to one of the part's routes. */
+  readonly whoOf: (request: Request) => Asking
   readonly settings: Settings
   readonly clock: Clock
   readonly random: Random

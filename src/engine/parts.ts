@@ -4,13 +4,14 @@ import type { Reading } from '../domain/reading.ts'
 import { askTarget } from './ask.ts'
 import type { Bus } from './bus.ts'
 import type { Engine } from './engine.ts'
-import type { Part, PartPlan, PartPorts } from './part.ts'
+import type { Asking, Part, PartPlan, PartPorts } from './part.ts'
 import type { SendTarget } from './ports.ts'
 
 export interface PartsDeps {
   readonly engine: Engine
   readonly bus: Bus
   readonly target: SendTarget
+  readonly whoOf: (request: Request) => Asking
   /** All settings: each part knows the names of its own rows. */
   readonly settings: object
   readonly clock: Clock
@@ -29,7 +30,7 @@ export interface Parts {
 /** What one part is given. */
 export const portsOf = (
   name: string,
-  { engine, bus, target, settings, clock, random }: PartsDeps,
+  { engine, bus, target, whoOf, settings, clock, random }: PartsDeps,
 ): PartPorts<never> => ({
   bus,
   notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
@@ -45,6 +46,7 @@ export const portsOf = (
     onReachability: engine.state.onReachability,
   },
   quiet: engine.quiet,
+  whoOf,
   // The table of settings was composed of these rows: the values are there under the rows' names.
   settings: settings as never,
   clock,

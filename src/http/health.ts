@@ -19,6 +19,9 @@ export interface HealthDeps {
   readonly counts: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
 }
 
+/** None needs a token: machines watch them. */
+export const healthPaths: readonly string[] = ['/livez', '/readyz', '/healthz']
+
 /** A loop that has not ticked for this long is stuck: restarting is the cure. */
 export const STUCK_MS = 30_000
 

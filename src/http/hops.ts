@@ -1,7 +1,9 @@
 /** Refuses a request that has been here before, ahead of everything else: each further turn would hold sockets at every foreman of the circle. */
 import { HOPS_HEADER, hopProblem } from '../domain/wire/hops.ts'
-import type { Guard } from './auth.ts'
+import { flavourOf } from '../domain/wire/routes.ts'
+import type { Guard } from './guard.ts'
 import { refusal } from './refuse.ts'
+import { pathOf } from './request-path.ts'
 
 const LOOP_DETECTED = 508
 
@@ -16,11 +18,11 @@ export const createHopGuard = (guard: Guard, instance: string): HopGuard => {
   let returned = false
   return {
     hasReturned: () => returned,
-    guard(request, flavour) {
+    guard(request) {
       const problem = hopProblem(request.headers.get(HOPS_HEADER), instance)
-      if (problem === null) return guard(request, flavour)
+      if (problem === null) return guard(request)
       returned = true
-      return refusal(flavour ?? 'native', LOOP_DETECTED, problem)
+      return { kind: 'refused', response: refusal(flavourOf(pathOf(request)), LOOP_DETECTED, problem) }
     },
   }
 }

@@ -4,8 +4,10 @@ import type { createApp } from './server.ts'
 
 type App = ReturnType<typeof createApp>
 
+export type Server = ReturnType<App['listen']>
+
 export type Listening =
-  | { readonly kind: 'listening'; readonly server: NonNullable<App['server']> }
+  | { readonly kind: 'listening'; readonly server: Server }
   | { readonly kind: 'refused'; readonly message: string }
 
 /** `::` is every address of both families; a kernel without IPv6 has only the other one. */
@@ -16,15 +18,11 @@ export const listenOn = (app: App, { hostname, port }: ListenAddress): Listening
   let why = ''
   for (const candidate of hostnamesFor(hostname)) {
     try {
-      // Elysia asks for a shared port by itself: a second foreman would start, and the kernel deal the calls out to both.
-      app.listen({ hostname: candidate, port, reusePort: false })
+      return { kind: 'listening', server: app.listen({ hostname: candidate, port }) }
     } catch (error) {
       why ||= error instanceof Error ? error.message : String(error)
       if (isTaken(error)) break
-      continue
     }
-    if (!app.server) throw new Error('the server did not start')
-    return { kind: 'listening', server: app.server }
   }
   return { kind: 'refused', message: `FOREMAN_ADDR ${addressText({ hostname, port })} cannot be listened on: ${why}` }
 }

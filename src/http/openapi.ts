@@ -32,7 +32,8 @@ const isNumberText = (schema: Json) =>
 const schema30 = (schema: Json): Json => {
   if (Array.isArray(schema)) return schema.map(schema30)
   if (!isObject(schema)) return schema
-  const { const: constant, anyOf, 'x-content-type': _, ...rest } = schema
+  // A record by name is an object of which nothing more is said: 3.0 has no patterns for names.
+  const { const: constant, anyOf, patternProperties: _names, 'x-content-type': _, ...rest } = schema
   const own: JsonObject = {
     ...mapValues(rest, (value, name) => (name === 'properties' ? mapValues(objectOf(value), schema30) : value)),
     ...(rest['items'] !== undefined && { items: schema30(rest['items']) }),

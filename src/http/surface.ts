@@ -1,19 +1,25 @@
 /** Puts everything that is served together; nothing listens yet. */
+import type { AnyElysia } from 'elysia'
+import type { ListenAddress } from '../domain/address.ts'
 import type { Clock, Random } from '../domain/clock.ts'
 import type { Board } from '../engine/board.ts'
 import type { Engine } from '../engine/engine.ts'
-import { createGuard } from './auth.ts'
 import { createBodyReader } from './body.ts'
-import type { HealthDeps } from './health.ts'
+import { createGuard, type GuardRules } from './guard.ts'
+import { type HealthDeps, healthPaths } from './health.ts'
 import { createHopGuard } from './hops.ts'
 import type { JobsRoutesDeps } from './jobs/routes.ts'
 import { createForward, type ForwardTarget } from './ollama/forward.ts'
 import { createOllamaHandler } from './ollama/handler.ts'
 import { createApp } from './server.ts'
+import type { Visitors } from './visitors.ts'
 
 export interface SurfaceDeps {
   readonly config: {
+    readonly addr: ListenAddress
     readonly token: string | null
+    readonly origins: readonly string[]
+    readonly hosts: readonly string[]
     readonly maxBodyBytes: number
     readonly readOnly: boolean
     readonly syncDeadlineMs: number
@@ -31,6 +37,8 @@ export interface SurfaceDeps {
   readonly isInPlace: () => boolean
   readonly isDraining: () => boolean
   readonly instance: string
+  readonly visitors: Visitors
+  readonly partRoutes: readonly unknown[]
   /** What the parts have to say, by part. */
   readonly partStatus: () => Readonly<Record<string, unknown>>
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
@@ -41,6 +49,15 @@ export interface SurfaceDeps {
   readonly onBug: (error: unknown, path: string) => void
 }
 
+const rulesOf = ({ token, addr, hosts, origins, publicUrl }: SurfaceDeps['config']): GuardRules => ({
+  tokens: token === null ? [] : [{ name: null, token }],
+  listenHost: addr.hostname,
+  hosts,
+  origins,
+  publicUrl,
+  openPaths: healthPaths,
+})
+
 /** The app of one foreman. */
 export const createSurface = (deps: SurfaceDeps) => {
   const { config, engine, clock, random, isDraining, onBug, version, metrics, newId, target } = deps
@@ -48,11 +65,12 @@ export const createSurface = (deps: SurfaceDeps) => {
     if (engine.state.view.reachable) void engine.poller.poll()
   }
   const forward = createForward({ target, clock, random, probe: engine.probe, missed, patience: engine.patience })
-  const { guard, hasReturned } = createHopGuard(createGuard(config.token), deps.instance)
+  const { guard, hasReturned } = createHopGuard(createGuard(rulesOf(config)), deps.instance)
   const bodies = createBodyReader(config.maxBodyBytes)
   const { readOnly, syncDeadlineMs, artifactInlineMaxBytes, publicUrl } = config
   const app = createApp({
     guard,
+    visitors: deps.visitors,
     forward,
     handle: createOllamaHandler({ engine, forward, bodies, clock, newId, readOnly, isDraining, syncDeadlineMs }),
     health: {
@@ -67,7 +85,6 @@ export const createSurface = (deps: SurfaceDeps) => {
       partStatus: deps.partStatus,
     },
     jobs: {
-      guard,
       jobs: engine.jobs,
       reader: deps.reader,
       line: deps.line,
@@ -77,8 +94,9 @@ export const createSurface = (deps: SurfaceDeps) => {
       clock,
       artifactInlineMaxBytes,
       publicUrl,
-      onBug,
     },
+    // The engine's ports do not know what a route is; whatever a part brings is mounted here.
+    routes: deps.partRoutes as readonly AnyElysia[],
     metrics,
     version,
     onBug,

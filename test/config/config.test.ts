@@ -27,6 +27,8 @@ describe('an empty environment', () => {
       ollamaUrl: 'http://127.0.0.1:11434',
       ollamaToken: null,
       token: null,
+      origins: [],
+      hosts: [],
       dataDir: '/home/ada/.local/share/foreman',
       pollIntervalMs: 30_000,
       embedModel: null,
@@ -59,6 +61,8 @@ describe('an empty environment', () => {
   test('treats an empty variable as not set', () => {
     expect(configOf({ FOREMAN_TOKEN: '', FOREMAN_POLL_INTERVAL: ' ', FOREMAN_MAX_WAIT: '""' })).toMatchObject({
       token: null,
+      origins: [],
+      hosts: [],
       pollIntervalMs: 30_000,
     })
   })

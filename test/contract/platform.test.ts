@@ -37,7 +37,13 @@ describe('the way to the target', () => {
 
   test('has no bound on silence: only the questions foreman asks for itself are timed', () => {
     const timed = naming(/(headTimeoutMs|wholeTimeoutMs)\b/).filter((name) => !name.startsWith('ollama/'))
-    expect(timed.sort()).toEqual(['engine/ask.ts', 'engine/ports.ts'])
+    expect(timed.sort()).toEqual([
+      'engine/ask.ts',
+      'engine/look.ts',
+      'engine/ports.ts',
+      'engine/self.ts',
+      'parts/embedder/part.ts',
+    ])
     expect(naming(/AbortSignal\.timeout/)).not.toContain('ollama/exchange.ts')
   })
 

@@ -118,13 +118,13 @@ describe('silence is not a fault', () => {
 describe('a slow client', () => {
   const slow: Record<string, { bytes: string; limitS: number }> = {
     'that says nothing': { bytes: '', limitS: 15 },
-    'that stops inside its head': { bytes: 'POST /api/chat HTTP/1.1\r\nHost: x\r\nX-A', limitS: 15 },
+    'that stops inside its head': { bytes: 'POST /api/chat HTTP/1.1\r\nHost: x.local\r\nX-A', limitS: 15 },
     'that stops inside its body': {
-      bytes: 'POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"model"',
+      bytes: 'POST /api/chat HTTP/1.1\r\nHost: x.local\r\nContent-Length: 100\r\n\r\n{"model"',
       limitS: 30,
     },
     'that stops inside a chunk': {
-      bytes: 'POST /api/embed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{"model"',
+      bytes: 'POST /api/embed HTTP/1.1\r\nHost: x.local\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{"model"',
       limitS: 30,
     },
   }
@@ -151,7 +151,7 @@ describe('a slow client', () => {
       withForeman(async (port, foreman) => {
         const startedAt = performance.now()
         const client = await rawClient(port)
-        client.send('POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n')
+        client.send('POST /api/chat HTTP/1.1\r\nHost: x.local\r\nContent-Length: 100\r\n\r\n')
         const drip = setInterval(() => client.send(' '), 1_000)
         try {
           await within(30_000, 'a trickling client', client.closed())

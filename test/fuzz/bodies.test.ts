@@ -122,7 +122,7 @@ const request = (dice: Dice): Case => {
   const { method, path } = dice.pick([...targets, ...targets.filter((one) => one.method === 'POST')])
   const body = dice.pick(makers)(dice)
   const type = dice.pick(contentTypes)
-  const lines = [`${method} ${path}${dice.pick(['', '', '?x=1', '?%zz'])} HTTP/1.1`, 'Host: x']
+  const lines = [`${method} ${path}${dice.pick(['', '', '?x=1', '?%zz'])} HTTP/1.1`, 'Host: x.local']
   if (type !== '') lines.push(`Content-Type: ${type}`)
   if (dice.chance(0.1)) lines.push(`Content-Encoding: ${dice.pick(['zstd', 'gzip', 'nonsense'])}`)
   if (dice.chance(0.1)) lines.push(`Prefer: ${dice.pick(['wait=1', 'wait=-1', 'wait=x', ''])}`)
@@ -170,11 +170,11 @@ describe('malformed bodies', () => {
 })
 
 const templates = [
-  'GET /api/tags HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n',
-  'POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n{"model":"tiny","prompt":"x","stream":0}',
-  'POST /api/show HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{"model":"tiny"}\r\n0\r\n\r\n',
+  'GET /api/tags HTTP/1.1\r\nHost: x.local\r\nAccept: */*\r\n\r\n',
+  'POST /api/chat HTTP/1.1\r\nHost: x.local\r\nContent-Length: 40\r\n\r\n{"model":"tiny","prompt":"x","stream":0}',
+  'POST /api/show HTTP/1.1\r\nHost: x.local\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{"model":"tiny"}\r\n0\r\n\r\n',
   'POST /v1/messages?a=b HTTP/1.1\r\nHost: localhost:11434\r\nX-Api-Key: k\r\nContent-Length: 2\r\n\r\n{}',
-  'GET /swagger/json HTTP/1.1\r\nHost: x\r\nOrigin: http://localhost\r\n\r\n',
+  'GET /swagger/json HTTP/1.1\r\nHost: x.local\r\nOrigin: http://localhost\r\n\r\n',
 ]
 
 describe('mutated bytes on the socket', () => {

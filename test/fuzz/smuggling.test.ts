@@ -19,10 +19,10 @@ afterAll(async () => {
   target.stop()
 })
 
-const SMUGGLED = 'DELETE /api/delete HTTP/1.1\r\nHost: x\r\nX-Case: smuggled\r\nContent-Length: 2\r\n\r\n{}'
+const SMUGGLED = 'DELETE /api/delete HTTP/1.1\r\nHost: x.local\r\nX-Case: smuggled\r\nContent-Length: 2\r\n\r\n{}'
 const chunks = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`
 const post = (lines: readonly string[], body: string) =>
-  `POST /api/show HTTP/1.1\r\nHost: x\r\nX-Case: outer\r\n${lines.join('\r\n')}\r\n\r\n${body}`
+  `POST /api/show HTTP/1.1\r\nHost: x.local\r\nX-Case: outer\r\n${lines.join('\r\n')}\r\n\r\n${body}`
 
 const ambiguous: Record<string, string> = {
   'a length and chunks': post(['Content-Length: 5', 'Transfer-Encoding: chunked'], `0\r\n\r\n${SMUGGLED}`),
@@ -36,7 +36,7 @@ const ambiguous: Record<string, string> = {
   'chunks that are not the last encoding': post(['Transfer-Encoding: chunked, identity'], chunks('{}') + SMUGGLED),
   'a blank before the colon': post(['Transfer-Encoding : chunked', 'Content-Length: 2'], `{}${SMUGGLED}`),
   'a folded header': post(['X-A: b', ' Content-Length: 60', 'Content-Length: 2'], `{}${SMUGGLED}`),
-  'bare line feeds': `POST /api/show HTTP/1.1\nHost: x\nX-Case: outer\nContent-Length: 2\n\n{}${SMUGGLED}`,
+  'bare line feeds': `POST /api/show HTTP/1.1\nHost: x.local\nX-Case: outer\nContent-Length: 2\n\n{}${SMUGGLED}`,
   'no Host': `POST /api/show HTTP/1.1\r\nX-Case: outer\r\nContent-Length: 2\r\n\r\n{}`,
   'a NUL in a header': post(['X-A: b\u0000c', 'Content-Length: 2'], `{}${SMUGGLED}`),
   'a chunk size that is none': post(['Transfer-Encoding: chunked'], `zz\r\n{}\r\n0\r\n\r\n${SMUGGLED}`),

@@ -143,7 +143,7 @@ describe('404', () => {
 describe('405', () => {
   for (const { path, methods } of ollamaRoutes.filter(({ path }) => !path.includes(':'))) {
     test(`${path}: a method it does not have, with those it has`, async () => {
-      const answer = await askOnce(foreman.port, `PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`)
+      const answer = await askOnce(foreman.port, `PATCH ${path} HTTP/1.1\r\nHost: x.local\r\nContent-Length: 0\r\n\r\n`)
       expect([answer.status, headerOf(answer, 'content-type'), answer.body.toString()]).toEqual([
         405,
         'text/plain',
@@ -174,7 +174,7 @@ describe('413 and 431', () => {
   const bodies: Record<string, (path: string) => string> = {
     'with a length': (path) => post(path, big),
     'in chunks': (path) =>
-      `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n${big}\r\n0\r\n\r\n`,
+      `POST ${path} HTTP/1.1\r\nHost: x.local\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n${big}\r\n0\r\n\r\n`,
   }
   for (const [how, request] of Object.entries(bodies)) {
     test(`a body above FOREMAN_MAX_BODY, ${how}`, async () => {

@@ -20,7 +20,7 @@ beforeAll(async () => {
       { name: 'stub', remoteModel: 'big', remoteHost: 'https://ollama.com' },
     ],
   })
-  foreman = await runForeman(simulator.url)
+  foreman = await runForeman(simulator.url, { FOREMAN_HOSTS: '*' })
   await polled(foreman)
 })
 afterEach(() => simulator.fault(null))
@@ -40,7 +40,7 @@ describe('the paths of Ollama', () => {
       'text/plain; charset=utf-8',
       'Ollama is running',
     ])
-    const head = await raw(['HEAD / HTTP/1.1', 'Host: x'])
+    const head = await raw(['HEAD / HTTP/1.1', 'Host: x.local'])
     expect([head.status, headerOf(head, 'content-length')]).toEqual([200, '17'])
   })
 
@@ -54,7 +54,7 @@ describe('the paths of Ollama', () => {
   ]
   for (const [method, path, status, location] of redirects) {
     test(`${method} ${path} is redirected to ${location}`, async () => {
-      const answer = await raw([`${method} ${path} HTTP/1.1`, 'Host: x', 'Content-Length: 0'])
+      const answer = await raw([`${method} ${path} HTTP/1.1`, 'Host: x.local', 'Content-Length: 0'])
       expect([answer.status, headerOf(answer, 'location')]).toEqual([status, location])
     })
   }
@@ -74,17 +74,17 @@ describe('the paths of Ollama', () => {
     expect(simulator.counters().requests['/elsewhere']).toBeUndefined()
   })
 
-  test("CORS is the target's to decide", async () => {
-    const allowed = ['OPTIONS /api/chat HTTP/1.1', 'Host: x', 'Origin: http://localhost:3000']
+  test('CORS is as Ollama decides it', async () => {
+    const allowed = ['OPTIONS /api/chat HTTP/1.1', 'Host: x.local', 'Origin: http://localhost:3000']
     const preflight = await raw([...allowed, 'Access-Control-Request-Method: POST'])
     expect([preflight.status, headerOf(preflight, 'access-control-allow-origin')]).toEqual([
       204,
       'http://localhost:3000',
     ])
     expect(headerOf(preflight, 'access-control-max-age')).toBe('43200')
-    const foreign = await raw(['GET /api/version HTTP/1.1', 'Host: x', 'Origin: https://evil.example'])
+    const foreign = await raw(['GET /api/version HTTP/1.1', 'Host: x.local', 'Origin: https://evil.example'])
     expect([foreign.status, foreign.body.length]).toEqual([403, 0])
-    const simple = await raw(['GET /api/version HTTP/1.1', 'Host: x', 'Origin: http://localhost:3000'])
+    const simple = await raw(['GET /api/version HTTP/1.1', 'Host: x.local', 'Origin: http://localhost:3000'])
     expect(headerOf(simple, 'access-control-allow-origin')).toBe('http://localhost:3000')
   })
 })
@@ -116,7 +116,7 @@ describe('odd requests', () => {
   test('an expectation is met before the body is sent', async () => {
     const client = await openClient(foreman.port)
     const body = '{"model":"tiny","stream":false,"prompt":"[[n=1]]"}'
-    const head = `POST /api/generate HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`
+    const head = `POST /api/generate HTTP/1.1\r\nHost: x.local\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`
     expect((await client.send(head + body).answer).status).toBe(200)
     client.drop()
   })

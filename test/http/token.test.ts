@@ -20,6 +20,8 @@ beforeAll(async () => {
     FOREMAN_TOKEN: TOKEN,
     FOREMAN_OLLAMA_TOKEN: 'for-the-target',
     FOREMAN_POLL_INTERVAL: '1h',
+    // So that odd names come as far as the token.
+    FOREMAN_HOSTS: '*',
   })
   await polled(foreman)
 })
@@ -98,10 +100,14 @@ describe('without the token', () => {
     expect(JSON.parse(anthropic.body.toString())).toMatchObject({ error: { type: 'authentication_error' } })
   })
 
-  test('a preflight passes, because browsers send no credentials with it', async () => {
+  test('a preflight passes, because browsers send no credentials with it, and nothing of it reaches the target', async () => {
     const headers = ['Origin: http://localhost:3000', 'Access-Control-Request-Method: POST']
-    expect((await ask({ method: 'OPTIONS', path: '/api/chat', headers })).status).toBe(200)
-    expect((await ask({ method: 'OPTIONS', path: '/api/chat' })).status).toBe(405)
+    const asked = target.asked()
+    for (const path of ['/api/chat', '/api/anything', '/v1/anything', '/jobs', '/metrics', '/nothing']) {
+      expect((await ask({ method: 'OPTIONS', path, headers })).status).toBe(204)
+      expect((await ask({ method: 'OPTIONS', path })).status).toBe(401)
+    }
+    expect(target.asked()).toBe(asked)
   })
 })
 

@@ -53,7 +53,7 @@ describe('silence that lasts longer than fetch would bear', () => {
           const text = JSON.stringify(body)
           const answer = await askOnce(
             foreman.port,
-            `POST ${path} HTTP/1.1\r\nHost: x\r\nX-Case: silence\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
+            `POST ${path} HTTP/1.1\r\nHost: x.local\r\nX-Case: silence\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
           )
           expect([answer.ending, answer.body.toString()]).toEqual(['complete', first + last])
           expect(answer.readsMs.at(-1)! - answer.readsMs[0]!).toBeGreaterThan(SILENCE_MS * 0.95)

@@ -171,7 +171,15 @@ export const createBench = (options: BenchOptions = {}): Bench => {
   })
   engine.recover()
   const part = options.part?.(
-    portsOf('test', { engine, bus, target, settings: {}, clock, random: options.random ?? (() => 0.5) }),
+    portsOf('test', {
+      engine,
+      bus,
+      target,
+      whoOf: () => ({ name: null }),
+      settings: {},
+      clock,
+      random: options.random ?? (() => 0.5),
+    }),
   )
   part?.start()
   engine.start()

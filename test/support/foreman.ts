@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import type { Clock } from '../../src/domain/clock.ts'
+import type { PartPlan } from '../../src/engine/part.ts'
 import { startForeman } from '../../src/foreman.ts'
 import { createLogger } from '../../src/observe/log.ts'
 
@@ -25,7 +26,11 @@ const parsed = (line: string): Record<string, unknown> => JSON.parse(line) as Re
 export const runForeman = async (
   targetUrl: string,
   env: Record<string, string> = {},
-  { graceMs = 2_000, clock = systemClock }: { graceMs?: number; clock?: Clock } = {},
+  {
+    graceMs = 2_000,
+    clock = systemClock,
+    plans,
+  }: { graceMs?: number; clock?: Clock; plans?: readonly PartPlan[] } = {},
 ): Promise<RunningForeman> => {
   const dataDir = env['FOREMAN_DATA_DIR'] ?? mkdtempSync(join(tmpdir(), 'foreman-test-'))
   const loaded = loadConfig({
@@ -43,7 +48,7 @@ export const runForeman = async (
     for (const watch of watchers) watch()
   }
   const log = createLogger({ level: loaded.config.logLevel, write, clock: systemClock, text: false })
-  const started = await startForeman(loaded.config, { log, graceMs, clock })
+  const started = await startForeman(loaded.config, { log, graceMs, clock, ...(plans && { plans }) })
   if (started.kind === 'refused') throw new Error(started.message)
   return {
     url: started.url,

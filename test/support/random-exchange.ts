@@ -165,7 +165,7 @@ const planBypass = (dice: Dice): Plan => ({
 const planControl = (dice: Dice): Plan => {
   const method = dice.pick(['GET', 'POST', 'DELETE'])
   const targets = {
-    GET: ['/api/tags', '/api/ps', '/api/version', '/v1/models', '/v1/models/tiny', '/api/new/thing', '/v1/new%2Fthing'],
+    GET: ['/api/tags', '/api/ps', '/api/version', '/v1/models', '/v1/models/tiny', '/api/new/thing', '/v1/new%20thing'],
     POST: ['/api/show', '/api/copy', '/api/create', '/api/new', '/api/blobs/sha256:00', '/api/me'],
     DELETE: ['/api/delete', '/api/user/keys/abc%20d'],
   } as const
@@ -194,7 +194,7 @@ const framed = (dice: Dice, body: Buffer): { header: string; body: Buffer; close
 }
 
 const requestBytes = (dice: Dice, name: string, { method, target, body }: Plan, headers: Headers): Buffer => {
-  const head = `${method} ${target} HTTP/1.1\r\nHost: foreman.example:8080\r\nX-Case: ${name}\r\n${lines(headers)}`
+  const head = `${method} ${target} HTTP/1.1\r\nHost: foreman.local:8080\r\nX-Case: ${name}\r\n${lines(headers)}`
   if (body === null) return Buffer.from(`${head}\r\n`)
   if (dice.chance(0.5))
     return Buffer.concat([Buffer.from(`${head}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, dice)])
@@ -204,7 +204,6 @@ const requestBytes = (dice: Dice, name: string, { method, target, body }: Plan, 
 const requestHeaders = (dice: Dice): Headers => [
   ['User-Agent', 'ollama/0.33.0 (amd64 linux) Go/go1.26'],
   ['Accept', 'application/x-ndjson'],
-  ['Origin', 'http://localhost:3000'],
   ...some(
     [
       ['Accept-Encoding', 'gzip'],

@@ -17,12 +17,23 @@ const hopByHop: ReadonlySet<string> = new Set([
 ])
 
 // Expect: Bun has answered it already. Authorization and Anthropic's X-Api-Key: a client's key opens foreman, not the target.
-const requestOnly: ReadonlySet<string> = new Set(['host', 'content-length', 'expect', 'authorization', 'x-api-key'])
+// Origin: foreman has judged it, by the name it was called; the target is called by another and would judge it wrong.
+const requestOnly: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'expect',
+  'authorization',
+  'x-api-key',
+  'origin',
+  'access-control-request-method',
+  'access-control-request-headers',
+  'access-control-request-private-network',
+])
 
 const none: ReadonlySet<string> = new Set()
 const token = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 
-/** The request headers that go on to the target. Origin and User-Agent stay: CORS is the target's to decide. */
+/** The request headers that go on to the target; User-Agent among them, because Ollama looks at it. */
 export const requestHeaders = (headers: Iterable<readonly [string, string]>): [string, string][] => {
   const pairs = [...headers]
   const named = namedByConnection(pairs)

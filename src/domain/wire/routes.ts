@@ -127,3 +127,9 @@ export const matchRoute = (method: string, path: string): RouteMatch => {
   }
   return { kind: 'unknown' }
 }
+
+/** Which error shape the clients of a path understand, whether or not it has a route. */
+export const flavourOf = (path: string): Flavour => {
+  if (!path.startsWith('/v1/')) return 'native'
+  return path === '/v1/messages' || path.startsWith('/v1/messages/') ? 'anthropic' : 'openai'
+}

@@ -3,9 +3,9 @@ import type { Clock } from '../../domain/clock.ts'
 import { parseDurationMs } from '../../domain/duration.ts'
 import { isFinal, type JobKind, type JobState } from '../../domain/job/job.ts'
 import type { Problem } from '../../domain/job/problem.ts'
+import type { JobReader, JobSlice, StoredJob } from '../../domain/job/reading.ts'
 import type { Board } from '../../engine/board.ts'
 import type { Jobs } from '../../engine/jobs.ts'
-import type { JobReader, JobSlice, StoredJob } from '../../store/reader.ts'
 import type { BodyReader } from '../body.ts'
 import type { Timing } from '../timing.ts'
 import { artifactResponse } from './artifact.ts'
@@ -131,7 +131,6 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
         if (isFinal(job.state) && reader.transitions(job.seq, after).length === 0)
           return new Response(null, { status: 204 })
         const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' }
-        if (request.method === 'HEAD') return new Response(null, { headers })
         timing.untimed()
         return new Response(jobEvents(job, after, { ...eventsDeps, onEnd: timing.timed }), { headers })
       }),

@@ -1,6 +1,6 @@
 /** One artifact over HTTP: the exact bytes, a strong ETag, one range; it must never change or re-encode a byte. */
 import { createHash } from 'node:crypto'
-import type { StoredArtifact } from '../../store/reader.ts'
+import type { StoredArtifact } from '../../domain/job/reading.ts'
 
 /** What a Range header asks for. `whole`: none, several, or not understood, which RFC 9110 lets a server ignore. */
 export type RangeAsked =
@@ -49,11 +49,7 @@ export const artifactResponse = (request: Request, { contentType, body: stored }
   const range = readRange(isFresh ? request.headers.get('range') : null, body.length)
   if (range.kind === 'unsatisfiable') return null
   headers['Content-Type'] = contentType
-  const isHead = request.method === 'HEAD'
-  if (range.kind === 'whole' || isHead) {
-    headers['Content-Length'] = String(body.length)
-    return new Response(isHead ? null : body, { headers })
-  }
+  if (range.kind === 'whole') return new Response(body, { headers })
   headers['Content-Range'] = `bytes ${range.start}-${range.end}/${body.length}`
   return new Response(body.subarray(range.start, range.end + 1), { status: 206, headers })
 }

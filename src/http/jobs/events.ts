@@ -1,10 +1,10 @@
 /** GET /jobs/{id}/events: every transition and, while it runs, the native chunks, as server-sent events; it must never hold the job up. */
 import type { Clock } from '../../domain/clock.ts'
 import { isFinal } from '../../domain/job/job.ts'
+import type { JobReader, StoredJob, StoredTransition } from '../../domain/job/reading.ts'
 import { type Showing, webhookEvent } from '../../domain/job/webhook-event.ts'
 import { createLineCutter } from '../../domain/wire/lines.ts'
 import type { Board, JobNews } from '../../engine/board.ts'
-import type { JobReader, StoredJob, StoredTransition } from '../../store/reader.ts'
 
 export interface JobEventsDeps extends Showing {
   readonly reader: Pick<JobReader, 'find' | 'transitions' | 'listedArtifacts'>

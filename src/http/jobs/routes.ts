@@ -1,25 +1,17 @@
 /** The routes of /jobs with their schemas; every refusal is problem+json, and none says anything before the guard has. */
 import { Elysia, ValidationError } from 'elysia'
 import type { Problem } from '../../domain/job/problem.ts'
-import type { Guard } from '../auth.ts'
 import { bytesResponse, emptyResponse } from '../openapi.ts'
 import { pathOf } from '../request-path.ts'
-import { type TimingServer, timingOf } from '../timing.ts'
+import type { Visitors } from '../visitors.ts'
 import { createJobAnswers, type JobAnswersDeps } from './answers.ts'
 import { problemResponse } from './problem.ts'
 import * as schemas from './schemas.ts'
 
 export interface JobsRoutesDeps extends JobAnswersDeps {
-  readonly guard: Guard
+  readonly visitors: Visitors
   readonly onBug: (error: unknown, path: string) => void
 }
-
-// Thrown, because Elysia's only hook before the schemas has no other way out.
-class Unauthorized extends Error {}
-class Misrouted extends Error {}
-
-/** Answers what is not for these routes. */
-export type Elsewhere = (request: Request, server: TimingServer | null) => Response | Promise<Response>
 
 /** Which methods each path takes; the others get 405. */
 export const jobsMethods: Readonly<Record<string, string>> = {
@@ -37,17 +29,13 @@ const invalid = ({ type, valueError }: ValidationError): Problem => {
   return { code: 'invalid', detail: `${place}${name} is not understood: ${meaning}` }
 }
 
-/** Whether a request is for /jobs, by its own path: Elysia's is wrong for a Host of less than 4 characters. */
-export const isJobsPath = (path: string): boolean => /^\/jobs(?:\/|$)/.test(path)
-
 const patterns = Object.entries(jobsMethods).map(([path, methods]) => ({
   methods,
   pattern: new RegExp(`^${path.replaceAll(/:\w+/g, '[^/]+')}/?$`),
 }))
 
-/** What no route of /jobs took: no token, no such method, no such path. */
-export const jobsRefusal = (guard: Guard, request: Request): Response => {
-  if (guard(request) !== null) return problemResponse(request, unauthorized)
+/** What no route of /jobs took: no such method, no such path. */
+export const jobsRefusal = (request: Request): Response => {
   const known = patterns.find(
     ({ pattern, methods }) => pattern.test(pathOf(request)) && !methods.includes(request.method),
   )
@@ -56,30 +44,25 @@ export const jobsRefusal = (guard: Guard, request: Request): Response => {
   return problemResponse(request, { code: 'method-not-allowed', detail }, { Allow: known.methods })
 }
 
-const unauthorized: Problem = { code: 'unauthorized', detail: 'send FOREMAN_TOKEN as a bearer token' }
 const { problemResponses } = schemas
 const always = ['unauthorized', 'internal'] as const
 const tags = ['jobs']
 
 /** The routes of one foreman. */
-export const jobsRoutes = (deps: JobsRoutesDeps, elsewhere: Elsewhere) => {
+export const jobsRoutes = (deps: JobsRoutesDeps) => {
   const answers = createJobAnswers(deps)
+  const timingOf = (request: Request) => deps.visitors.of(request).timing
   return new Elysia({ name: 'jobs' })
-    .onError(({ error, request, server }) => {
-      if (error instanceof Misrouted) return elsewhere(request, server)
-      if (error instanceof Unauthorized) return problemResponse(request, unauthorized)
+    .onError(({ error, request }) => {
       if (error instanceof ValidationError) return problemResponse(request, invalid(error))
       deps.onBug(error, pathOf(request))
       return problemResponse(request, { code: 'internal', detail: 'a bug of foreman: its log says more' })
     })
-    .onTransform(({ request, query }) => {
-      if (!isJobsPath(pathOf(request))) throw new Misrouted()
-      // Before the schemas: who may not come in is not told what is wrong with the question.
-      if (deps.guard(request) !== null) throw new Unauthorized()
+    .onTransform(({ query }) => {
       // `?state=&model=` is how a form says nothing.
       for (const [name, value] of Object.entries(query)) if (value === '') delete query[name]
     })
-    .post('/jobs', ({ request, server }) => answers.submit(request, timingOf(request, server)), {
+    .post('/jobs', ({ request }) => answers.submit(request, timingOf(request)), {
       parse: 'none',
       headers: schemas.submitHeaders,
       response: {
@@ -95,16 +78,12 @@ export const jobsRoutes = (deps: JobsRoutesDeps, elsewhere: Elsewhere) => {
       response: { 200: schemas.listedSchema, ...problemResponses('invalid', ...always) },
       detail: { summary: 'Jobs and calls, newest first', tags },
     })
-    .get(
-      '/jobs/:id',
-      ({ params, query, request, server }) => answers.show(request, params.id, query.wait, timingOf(request, server)),
-      {
-        params: schemas.idParams,
-        query: schemas.showQuery,
-        response: { 200: schemas.shownSchema, ...problemResponses('invalid', 'not-found', ...always) },
-        detail: { summary: 'One job; with wait, when it is final', tags },
-      },
-    )
+    .get('/jobs/:id', ({ params, query, request }) => answers.show(request, params.id, query.wait, timingOf(request)), {
+      params: schemas.idParams,
+      query: schemas.showQuery,
+      response: { 200: schemas.shownSchema, ...problemResponses('invalid', 'not-found', ...always) },
+      detail: { summary: 'One job; with wait, when it is final', tags },
+    })
     .delete('/jobs/:id', ({ params, request }) => answers.cancel(request, params.id), {
       params: schemas.idParams,
       response: {
@@ -115,8 +94,7 @@ export const jobsRoutes = (deps: JobsRoutesDeps, elsewhere: Elsewhere) => {
     })
     .get(
       '/jobs/:id/events',
-      ({ params, query, request, server }) =>
-        answers.events(request, params.id, query.last_event_id, timingOf(request, server)),
+      ({ params, query, request }) => answers.events(request, params.id, query.last_event_id, timingOf(request)),
       {
         params: schemas.idParams,
         query: schemas.eventsQuery,

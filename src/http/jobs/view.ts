@@ -2,15 +2,14 @@
 import type { Pace } from '../../domain/job/eta.ts'
 import { etaSeconds } from '../../domain/job/eta.ts'
 import { isFinal } from '../../domain/job/job.ts'
+import type { JobReader, LineReader, StoredJob } from '../../domain/job/reading.ts'
 import { artifactView, errorView, resultOf, type Showing } from '../../domain/job/webhook-event.ts'
 import type { Engine } from '../../engine/engine.ts'
-import type { Line } from '../../store/line.ts'
-import type { JobReader, StoredJob } from '../../store/reader.ts'
 import type { AcceptedJson, JobJson } from './schemas.ts'
 
 export interface JobViewDeps extends Showing {
   readonly reader: Pick<JobReader, 'listedArtifacts'>
-  readonly line: Pick<Line, 'ahead'>
+  readonly line: LineReader
   readonly engine: Pick<Engine, 'paces' | 'running' | 'slotsOf' | 'state'>
 }
 

@@ -1,0 +1,49 @@
+/** What every request passes on its way to a route: the guard, the one spelling of its path, and what browsers need on its way back. */
+import type { Guard } from './guard.ts'
+import { pathAndQuery, pathOf } from './request-path.ts'
+import { type TimingServer, timingOf } from './timing.ts'
+import type { Visitors } from './visitors.ts'
+
+export interface EntranceDeps {
+  readonly guard: Guard
+  readonly visitors: Visitors
+  /** The router behind it. */
+  readonly route: (request: Request) => Response | Promise<Response>
+}
+
+// Elysia looks for the path after the eleventh character: a shorter name in front of it would move it.
+const NAME_MIN_CHARACTERS = 4
+
+/** The request whose URL every router reads in the same way; mostly the very one that came. */
+const readable = (request: Request, path: string): Request => {
+  const { url } = request
+  const hostEnd = url.indexOf('/', 7)
+  if (hostEnd - 'http://'.length >= NAME_MIN_CHARACTERS && pathOf(request) === path) return request
+  const full = pathAndQuery(request)
+  const query = full.indexOf('?')
+  return new Request(`http://foreman.internal${path}${query < 0 ? '' : full.slice(query)}`, request)
+}
+
+/** Elysia would read a whole answer to learn its length, an endless one too; the server itself answers a HEAD from a GET's answer. */
+const forRouter = (asked: Request): Request => {
+  if (asked.method !== 'HEAD') return asked
+  const headers = new Headers(asked.headers)
+  // Ranges are a matter of GET alone (RFC 9110, section 14.2).
+  headers.delete('range')
+  return new Request(asked, { method: 'GET', headers })
+}
+
+/** The handler of a server. */
+export const createEntrance =
+  ({ guard, visitors, route }: EntranceDeps) =>
+  (request: Request, server: TimingServer | null): Response | Promise<Response> => {
+    const judged = guard(request)
+    if (judged.kind === 'refused') return judged.response
+    const { who, path, dress } = judged
+    const asked = readable(request, path)
+    const routed = forRouter(asked)
+    visitors.enter(routed, { who, asked, timing: timingOf(request, server) })
+    const answer = route(routed)
+    if (dress === null) return answer
+    return answer instanceof Response ? dress(answer) : answer.then(dress)
+  }

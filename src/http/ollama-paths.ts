@@ -1,0 +1,58 @@
+/** Every path that no other route takes, as Ollama matches it: its table, its redirects, its refusals; it must never guess. */
+import { matchRoute } from '../domain/wire/routes.ts'
+import type { Forward } from './ollama/forward.ts'
+import type { OllamaHandler } from './ollama/handler.ts'
+import { notFound } from './refuse-by-path.ts'
+import { decodedPath, pathAndQuery, pathOf } from './request-path.ts'
+import type { Timing } from './timing.ts'
+
+export interface OllamaPathsDeps {
+  readonly handle: OllamaHandler
+  readonly forward: Forward
+}
+
+const notAllowed = (allow: string) =>
+  new Response('405 method not allowed', { status: 405, headers: { 'Content-Type': 'text/plain', Allow: allow } })
+
+/** Go's redirects: a page for GET, nothing for the others. */
+const redirect = (method: string, status: 301 | 307, path: string, query: string): Response => {
+  const location = encodeURI(path) + query
+  if (method !== 'GET') return new Response(null, { status, headers: { Location: location } })
+  const text = status === 301 ? 'Moved Permanently' : 'Temporary Redirect'
+  const headers = { 'Content-Type': 'text/html; charset=utf-8', Location: location }
+  return new Response(`<a href="${location.replaceAll('"', '%22')}">${text}</a>.\n\n`, { status, headers })
+}
+
+const isRunning = () => new Response('Ollama is running', { headers: { 'Content-Type': 'text/plain; charset=utf-8' } })
+
+/** Answers one request by the table. */
+export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
+  /** Paths newer than this table are the target's to answer. */
+  const pass = (request: Request, timing: Timing) => {
+    timing.untimed()
+    const body = request.body === null ? null : 'stream'
+    return forward(request, { flavour: 'native', body, repeatable: false, patient: false, onEnd: timing.timed })
+  }
+
+  return (request: Request, timing: Timing): Response | Promise<Response> => {
+    const { method } = request
+    const path = decodedPath(pathOf(request))
+    const matched = matchRoute(method, path)
+    switch (matched.kind) {
+      case 'route':
+        if (matched.route.path === '/') return isRunning()
+        timing.readingBody()
+        return handle(matched.route, request, timing)
+      case 'redirect':
+        return redirect(method, matched.status, matched.location, pathAndQuery(request).slice(pathOf(request).length))
+      case 'not-allowed':
+        return notAllowed(matched.allow)
+      case 'unknown':
+        // In other letters a route's name is nobody's, but a file system or a proxy might not look so closely.
+        if (matchRoute(method, path.toLowerCase()).kind !== 'unknown') return notFound()
+        return /^\/+(api|v1)(\/|$)/.test(path) ? pass(request, timing) : notFound()
+      default:
+        return matched satisfies never
+    }
+  }
+}
