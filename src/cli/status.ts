@@ -3,6 +3,7 @@ import { createClient, reportFailure, unexpected } from './client.ts'
 import { type Command, exitCode, type Io } from './command.ts'
 import { booleanOf, fieldOf, listOf, numberOf, textOf } from './fields.ts'
 import { readFlags } from './flags.ts'
+import { oneLine } from './job.ts'
 import { createStyle, humanSpan, renderPairs, type Style } from './table.ts'
 
 const help = `foreman status shows how a running foreman and its target are doing.
@@ -35,20 +36,25 @@ export const statusCommand: Command = {
       return exitCode.unreachable
     }
     io.stdout.write(flags.values.json ? `${reply.text.trim()}\n` : render(health, client.url, io, createStyle(io)))
-    return reply.status === 200 && booleanOf(health, 'degraded') === false ? exitCode.ok : exitCode.no
+    const isWell = reply.status === 200 && textOf(health, 'status') === 'ok' && booleanOf(health, 'degraded') === false
+    return isWell ? exitCode.ok : exitCode.no
   },
 }
 
 const render = (health: unknown, url: string, io: Io, style: Style) => {
   const isDegraded = booleanOf(health, 'degraded') ?? true
   const status = textOf(health, 'status') ?? 'unknown'
+  const reason = textOf(health, 'reason')
+  const isReachable = booleanOf(health, 'target', 'reachable') ?? false
   return renderPairs(
     [
       ['foreman', `${url} ${isDegraded ? style.bad(`${status}, degraded`) : style.good(status)}`],
       ['target', targetText(health, style)],
-      ['loaded', residentNames(health).join(', ') || 'no model'],
+      ...(reason === undefined ? [] : [['because', oneLine(reason, 300)] as const]),
+      ['loaded', residentNames(health).join(', ') || (isReachable ? 'no model' : 'not known while it is away')],
       ['queue', queueText(health)],
-      ['worker', workerText(health)],
+      ...workerTexts(health).map((text, i) => [i === 0 ? 'worker' : '', text] as const),
+      ...partTexts(health),
       ['last poll', ago(fieldOf(health, 'last_poll'), io)],
     ],
     style,
@@ -72,11 +78,24 @@ const queueText = (health: unknown) => {
   return `${waiting} waiting${waiting > 0 && age !== undefined ? `, the oldest for ${humanSpan(age * 1000)}` : ''}; ${running} running`
 }
 
-const workerText = (health: unknown) => {
-  const state = textOf(health, 'worker', 'state') ?? 'unknown'
-  const model = textOf(health, 'worker', 'model')
-  const job = textOf(health, 'worker', 'job_id')
-  return [state, model, job].filter((part) => part !== undefined).join(' ')
+/** A line for each job that runs; one that says what the worker does when none does. */
+const workerTexts = (health: unknown): string[] => {
+  const textOfOne = (one: unknown) =>
+    [textOf(one, 'state') ?? 'unknown', textOf(one, 'model'), textOf(one, 'job_id')]
+      .filter((part) => part !== undefined)
+      .join(' ')
+  const slots = listOf(health, 'worker', 'slots').map(textOfOne)
+  return slots.length > 0 ? slots : [textOfOne(fieldOf(health, 'worker'))]
+}
+
+/** What a part tells of itself, whichever parts there are. */
+const partTexts = (health: unknown): (readonly [string, string])[] => {
+  const parts = fieldOf(health, 'parts')
+  if (typeof parts !== 'object' || parts === null) return []
+  return Object.entries(parts).map(([name, told]) => [
+    oneLine(name, 40),
+    oneLine(typeof told === 'string' ? told : JSON.stringify(told), 300),
+  ])
 }
 
 const ago = (when: unknown, io: Io) => {

@@ -88,8 +88,34 @@ last poll  12s ago
     const { code, out } = await run(['status'], { FOREMAN_URL: url })
     expect(code).toBe(1)
     expect(out).toContain('cannot be reached, jobs wait for it')
-    expect(out).toContain('loaded     no model')
+    expect(out).toContain('loaded     not known while it is away')
     expect(out).toContain('last poll  never')
+  })
+
+  test('says why it is degraded, names every job that runs, and passes on what parts tell', async () => {
+    const slots = ['01ABC', '01DEF'].map((job_id, slot) => ({ slot, state: 'working', job_id, model: 'qwen3:8b' }))
+    const told = {
+      degraded: true,
+      reason: '/api/tags answered 401, which is not Ollama',
+      worker: { state: 'working', job_id: '01ABC', model: 'qwen3:8b', slots },
+      parts: { pins: { missing: ['a:1b'] }, wake: 'three packets sent' },
+    }
+    const { url } = stubOf({ '/healthz': () => Response.json(health(told)) })
+    const { out } = await run(['status'], { FOREMAN_URL: url })
+    expect(out.split('\n').slice(2, -2)).toEqual([
+      'because    /api/tags answered 401, which is not Ollama',
+      'loaded     llama3.2:3b, nomic-embed-text:latest',
+      'queue      3 waiting, the oldest for 1m; 1 running',
+      'worker     working qwen3:8b 01ABC',
+      '           working qwen3:8b 01DEF',
+      'pins       {"missing":["a:1b"]}',
+      'wake       three packets sent',
+    ])
+  })
+
+  test('exits 1 when foreman is there and not ready', async () => {
+    const { url } = stubOf({ '/healthz': () => Response.json(health({ status: 'not ready' })) })
+    expect((await run(['status'], { FOREMAN_URL: url })).code).toBe(1)
   })
 
   test('exits 1 when foreman itself is unhealthy', async () => {

@@ -37,6 +37,7 @@ describe.each(verbs.map(({ name }) => [name] as const))('foreman %s', (name) => 
     expect(io.out()).toContain(`Usage:  foreman ${name}`)
     expect(io.out()).toMatch(/Examples?:|HEALTHCHECK/)
     if (name !== 'version') expect(io.out()).toContain('Exit codes:')
+    expect(io.out()).toContain('--json')
     const asked = createIo()
     await runCommandLine(['help', name], asked)
     expect(asked.out()).toBe(io.out())

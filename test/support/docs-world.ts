@@ -20,6 +20,7 @@ const translate = `
 args=()
 for arg in "$@"; do
   arg=\${arg//http:\\/\\/box:8080/$URL}; arg=\${arg//box:8080/$HOST}; arg=\${arg//127.0.0.1:8080/$HOST}
+  arg=\${arg//http:\\/\\/gpu-box:11434/$TARGET}
   arg=\${arg//${DOC_ID}/$JOB}; arg=\${arg//01J…/$JOB}
   [ -f "$WORLD/control" ] && arg=\${arg//127.0.0.1:11435/$(cat "$WORLD/control")}
   args+=("$arg")
@@ -105,6 +106,7 @@ export const startDocsWorld = async (): Promise<DocsWorld> => {
     WORLD: world,
     REAL: real,
     URL: foreman.url,
+    TARGET: simulator.url,
     HOST: foreman.url.replace('http://', ''),
     FOREMAN_URL: foreman.url,
     FOREMAN_WEBHOOK_SECRET: 'a-secret-of-length',
