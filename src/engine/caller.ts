@@ -19,6 +19,8 @@ export interface Caller {
   /** End-to-end request headers. */
   readonly headers: readonly (readonly [string, string])[]
   readonly body: Uint8Array
+  /** What it keeps of a streamed answer at most; absent where it passes everything on. */
+  readonly answerBytesMax?: number
   /** Monotonic milliseconds of its arrival. */
   readonly arrivedAtMs: number
   /** Fires when nobody waits any more. */

@@ -7,6 +7,8 @@ import { matchRoute } from '../domain/wire/routes.ts'
 import type { Caller, CallerArtifact } from './caller.ts'
 
 const JSON_TYPE = 'application/json'
+// Two hundred times the longest answer that a model with 128k of context writes.
+const ANSWER_BYTES_MAX = 67_108_864
 const headers = [['Content-Type', JSON_TYPE]] as const
 
 export interface CollectorOptions {
@@ -31,6 +33,7 @@ export const createCollector = ({ endpoint, body, arrivedAtMs, onChunk }: Collec
     headers,
     body,
     left,
+    answerBytesMax: ANSWER_BYTES_MAX,
     arrivedAtMs,
     // Nobody has seen a byte: another attempt starts afresh.
     committed: false,

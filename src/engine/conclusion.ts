@@ -49,7 +49,7 @@ export interface Conclusions {
   fail(job: ActiveJob, caller: Caller | undefined): Settle
 }
 
-const isMissing = ({ kind }: Outcome) => kind === 'unreached' || kind === 'busy' || kind === 'lost'
+const isMissing = ({ kind }: Outcome) => kind === 'unreached' || kind === 'away' || kind === 'busy' || kind === 'lost'
 
 /** What log and listeners are told of a verdict. */
 const eventOf = (job: ActiveJob, verdict: Verdict, outcome: Outcome, now: number): EngineEvent => {
@@ -108,7 +108,7 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
   /** Settles, and only then says that the target is away: whoever reacts to that finds the job waiting again. */
   const write = async (job: ActiveJob, verdict: Verdict, { outcome, artifacts }: Ran) => {
     const acknowledged = acknowledge(job, verdict, artifacts)
-    if (outcome.kind === 'unreached') state.unreached(outcome.message)
+    if (outcome.kind === 'unreached' || (outcome.kind === 'away' && !outcome.isThere)) state.unreached(outcome.message)
     if (outcome.kind === 'lost') state.unreached(failure('target_lost').message)
     await acknowledged
     if (verdict.to === 'queued') await backInQueue(job)
@@ -123,7 +123,8 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
     conclude(job, caller, ran, stoppedBy) {
       const first = verdictOf(job, caller, ran.outcome)
       // Somebody ended it just when the attempt was over: it must not go back and wait.
-      const outcome = first.to === 'queued' && stoppedBy !== null ? stoppedBy : ran.outcome
+      const ordered = stoppedBy !== null && stoppedBy.kind !== 'lost' ? stoppedBy : null
+      const outcome = first.to === 'queued' && ordered !== null ? ordered : ran.outcome
       const verdict = outcome === ran.outcome ? first : verdictOf(job, caller, outcome)
       announce(job, verdict, outcome)
       if (verdict.to === 'failed') tellFailure(caller, verdict)

@@ -4,7 +4,6 @@ import type { Paces, Running } from '../domain/job/eta.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { KeepAlivePolicy } from '../domain/wire/keep-alive.ts'
 import { type AdmissionDesk, createAdmission } from './admission.ts'
-import { askTarget } from './ask.ts'
 import type { Board } from './board.ts'
 import type { Bus } from './bus.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
@@ -18,11 +17,13 @@ import { createPaceWatch } from './pace-watch.ts'
 import { createPatience, type Patience } from './patience.ts'
 import { createPoller, type Poller } from './poller.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
+import { probeOllama } from './probe.ts'
 import { createQuiet, type Quiet } from './quiet.ts'
 import { createRescue, type Rescuers } from './rescue.ts'
 import { createRoster } from './roster.ts'
 import { slotsOf } from './slots.ts'
 import { createTargetState, type TargetState } from './state.ts'
+import { createToil } from './toil.ts'
 import { type WorkerView, workerView } from './worker-view.ts'
 
 export interface EngineConfig {
@@ -72,7 +73,7 @@ export interface Engine {
   readonly worker: WorkerView
   /** A stopwatch for one caller. */
   patience(): Patience
-  /** True when the target answers on a fresh connection. */
+  /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
   /** Asks again what the target holds, at most once a second. */
   refresh(): Promise<void>
@@ -112,7 +113,7 @@ const createWork = (deps: EngineDeps) => {
     withdraw: (jobId, reason, durability) => queue.withdraw(jobId, reason, clock.now(), durability),
     stateOf: (jobId) => deps.find(jobId)?.state ?? null,
   })
-  const probe = async () => (await askTarget(target, '/api/version')).kind === 'answered'
+  const probe = async () => (await probeOllama(target)).kind === 'ollama'
   const isIdle = () => roster.seats.length === 0 && queue.isEmpty()
   const quiet = createQuiet(() => isIdle() && dispatcher.phase === 'running' && state.view.reachable)
   const slots = (key: string) => slotsOf(key, config.parallel, state.view.inventory)
@@ -132,6 +133,7 @@ const createWork = (deps: EngineDeps) => {
     state,
     roster,
     rescuers,
+    toil: createToil(config.jobTimeoutMs),
     callerOf,
     release: callers.remove,
     withdrawn: (jobId, reason) => intake.withdrawn(jobId, reason),

@@ -1,10 +1,18 @@
 /** Asks the target what it has and what it holds, and notices its return; a failed poll keeps the last knowledge. */
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
-import { type Inventory, inventoryFrom, type ResidentModel, residentsFrom } from '../domain/wire/inventory.ts'
+import {
+  emptiedWords,
+  type Inventory,
+  inventoryFrom,
+  isEmptied,
+  type ResidentModel,
+  residentsFrom,
+} from '../domain/wire/inventory.ts'
 import { createLoop } from '../loop/loop.ts'
 import { type Asked, askTarget } from './ask.ts'
 import type { SendTarget } from './ports.ts'
+import { probeOllama } from './probe.ts'
 import type { TargetState, TargetView } from './state.ts'
 
 export interface PollerDeps {
@@ -48,18 +56,28 @@ interface Polled {
 
 type Failed = Extract<Asked, { kind: 'failed' }>
 
+const failed = (message: string, reached: boolean): Failed => ({ kind: 'failed', message, reached })
+
 const versionOf = (body: unknown): string | null =>
   typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : null
 
+/** What answers, if only with an error, is there when it is an Ollama. */
+const ifOllama = async (target: SendTarget, answer: Failed, signal: AbortSignal): Promise<Failed> => {
+  const probed = answer.reached ? await probeOllama(target, signal) : null
+  return probed?.kind === 'away' ? failed(probed.message, false) : answer
+}
+
 /** The three questions of a poll; the version changes only when the target was restarted, so a known one is not asked for. */
-const askAll = async (target: SendTarget, known: string | null, signal: AbortSignal): Promise<Polled | Failed> => {
+const askAll = async (target: SendTarget, view: TargetView, signal: AbortSignal): Promise<Polled | Failed> => {
+  const known = view.reachable ? view.version : null
   const tags = await askTarget(target, '/api/tags', { signal })
-  if (tags.kind === 'failed') return tags
+  if (tags.kind === 'failed') return ifOllama(target, tags, signal)
   const inventory = inventoryFrom(tags.json)
   if (inventory === null)
-    return { kind: 'failed', message: 'the answer of /api/tags is not a list of models', reached: true }
+    return ifOllama(target, failed('the answer of /api/tags is not a list of models', true), signal)
+  if (isEmptied(view.inventory, inventory)) return failed(emptiedWords(target.origin, view.inventory), false)
   const ps = await askTarget(target, '/api/ps', { signal })
-  if (ps.kind === 'failed') return ps
+  if (ps.kind === 'failed') return ifOllama(target, ps, signal)
   const version = known === null ? await askTarget(target, '/api/version', { signal }) : null
   return {
     kind: 'polled',
@@ -75,7 +93,6 @@ const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
   const noteFailure = ({ message, reached }: Failed) => {
     if (!state.view.degraded) emit({ event: 'poll_failed', message })
     state.update({ degraded: true, reason: message })
-    // A target that answers, if only with an error, is there.
     if (reached) state.reached()
     else if (!isBusy()) state.unreached(message)
   }
@@ -83,7 +100,7 @@ const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
   return async (signal: AbortSignal): Promise<boolean | null> => {
     const { residency } = state
     const before = residency.version
-    const polled = await askAll(target, state.view.reachable ? state.view.version : null, signal)
+    const polled = await askAll(target, state.view, signal)
     // What was cut short says nothing about the target.
     if (signal.aborted) return null
     if (polled.kind === 'failed') {

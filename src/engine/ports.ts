@@ -20,12 +20,21 @@ export interface ReplyBody {
 }
 
 export type Reply =
-  | { readonly kind: 'answered'; readonly status: number; readonly headers: HeaderPairs; readonly body: ReplyBody }
+  | {
+      readonly kind: 'answered'
+      readonly status: number
+      readonly headers: HeaderPairs
+      readonly body: ReplyBody
+      /** The body ends where the connection does: one that was cut off looks the same. */
+      readonly untilClose?: boolean
+    }
   | { readonly kind: 'unreached'; readonly code: string; readonly message: string }
   | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly reused: boolean }
   | { readonly kind: 'aborted' }
 
 export interface SendTarget {
+  /** `http://gpu-box:11434`, for people. */
+  readonly origin?: string
   send(
     request: { method: string; path: string; headers: HeaderPairs; body: Uint8Array | null },
     options: { signal?: AbortSignal; reuse: boolean; wholeTimeoutMs?: number; connectTimeoutMs?: number },

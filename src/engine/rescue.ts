@@ -46,6 +46,7 @@ const targetFaults = new Set<FailureCode>([
   'broke_off',
   'load_failed',
   'malformed_answer',
+  'not_ollama',
   'out_of_memory',
   'runner_failed',
   'target_lost',

@@ -12,8 +12,10 @@ import { createLiveness } from './liveness.ts'
 import type { Loader } from './loader.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
 import type { Roster, Seat } from './roster.ts'
+import { lookAgain } from './second-look.ts'
 import type { TargetState } from './state.ts'
 import { stopped } from './stopper.ts'
+import type { Toil } from './toil.ts'
 
 export interface RunDeps {
   readonly queue: EngineQueue
@@ -21,7 +23,8 @@ export interface RunDeps {
   readonly state: TargetState
   readonly loader: Loader
   readonly roster: Pick<Roster, 'seats'>
-  /** True when the target answers on a fresh connection. */
+  readonly toil: Toil
+  /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
   /** What the target holds now; null = it does not say. */
   readonly look: () => Promise<readonly ResidentModel[] | null>
@@ -46,9 +49,10 @@ const isWanted = ({ queue, roster }: RunDeps, { job }: Seat, why: Outcome): bool
 }
 
 /** Loads what the call needs and then looks at what is there: whatever was loaded before may have been pushed out. */
-const begin = async ({ target, state, look }: RunDeps, { call }: Caller, key: string, signal: AbortSignal) => {
+const begin = async (deps: RunDeps, { call }: Caller, key: string, signal: AbortSignal) => {
+  const { state, look } = deps
   state.residency.loading(key)
-  const loaded = await load(target, call, signal, null)
+  const loaded = await load({ ...deps, saw: () => undefined }, call, signal, null)
   if (loaded === 'loaded') state.residency.loaded(key, await look())
   return loaded
 }
@@ -83,10 +87,32 @@ const noteResidency = ({ state: { residency } }: RunDeps, { call }: Caller, outc
 
 /** Runs one claimed job. Whatever happens comes back as an outcome. */
 export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Outcome> => {
+  const { clock, target, probe, state, toil } = deps
+  const beganAtMs = clock.monotonicMs()
+  let seenAtMs = beganAtMs
+  const alive = () => {
+    seenAtMs = clock.monotonicMs()
+  }
+  const ran = await attempt(deps, seat, caller, alive)
+  const outcome = await lookAgain({ target, probe, inventory: () => state.view.inventory }, caller, ran)
+  return toil.weigh(seat.job.id, outcome, seenAtMs - beganAtMs)
+}
+
+/** `alive` is called for every sign of life. */
+const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => void): Promise<Outcome> => {
   const { clock, emit } = deps
   const { job, stopper } = seat
   const timeout = () => clock.after(deps.jobTimeoutMs, () => stopper.stop({ kind: 'timeout' }))
-  const liveness = createLiveness({ probe: deps.probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
+  const probe = async () => {
+    const isThere = await deps.probe()
+    if (isThere) alive()
+    return isThere
+  }
+  const liveness = createLiveness({ probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
+  const saw = () => {
+    alive()
+    liveness.saw()
+  }
   let cancelTimeout = timeout()
   try {
     if (caller.left.aborted) return { kind: 'left' }
@@ -103,7 +129,7 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
     const queueMs = Math.max(0, clock.now() - job.createdAt)
     emit({ event: 'job_working', ...fieldsOf(job), queueMs })
     caller.working(queueMs)
-    const outcome = await work({ target: deps.target, caller, stopper, saw: liveness.saw })
+    const outcome = await work({ ...deps, stopper, saw }, caller)
     noteResidency(deps, caller, outcome)
     return outcome
   } finally {

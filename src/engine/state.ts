@@ -56,7 +56,7 @@ export const createTargetState = (emit: Emit): TargetState => {
     unreached(message) {
       // A target that went away may come back empty.
       residency.clear()
-      view = { ...view, reason: message }
+      view = { ...view, degraded: true, reason: message }
       if (!view.reachable) return
       emit({ event: 'target_unreachable', message })
       setReachable(false)

@@ -146,6 +146,7 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
       headers: replyHeaders(head.headers, head.bodyFollows),
       contentLength: head.contentLength,
       body: queue,
+      untilClose: head.framing.kind === 'close',
       reused: this.#reused,
     })
   }

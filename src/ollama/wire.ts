@@ -44,6 +44,8 @@ export type Reply =
       /** The target's Content-Length, or null when it sent none. */
       contentLength: number | null
       body: ReplyBody
+      /** The body ends where the connection does: one that was cut off looks the same. */
+      untilClose: boolean
       reused: boolean
     }
   | {

@@ -103,7 +103,7 @@ test('a half-open target frees the worker within 45 s and the job is tried again
   bench.target.awake = false
   const tookMs = await bench.until(() => bench?.engine.worker.jobId === null, 60_000)
   expect(tookMs).toBeLessThanOrEqual(45_000)
-  expect(bench.eventsOf('job_requeued')).toMatchObject([{ jobId: 'a', outcome: 'lost', deferred: false, attempt: 1 }])
+  expect(bench.eventsOf('job_requeued')).toMatchObject([{ jobId: 'a', outcome: 'lost', deferred: true, attempt: 1 }])
   expect(bench.engine.worker.state).toBe('parked')
 })
 

@@ -96,18 +96,42 @@ test('a model that cannot be loaded costs attempts and fails with the words of t
   expect(bench.target.seen.filter(({ path }) => path === '/api/chat')).toEqual([])
 })
 
-test('a stream that ends without its last chunk is not a success', async () => {
+test('a stream that ends without a word and without its last chunk is no success', async () => {
   bench = createBench()
   let tries = 0
   bench.target.script = ({ isWork }) => {
     if (!isWork || ++tries > 1) return undefined
-    return { kind: 'stream', pieces: ['{"message":{"content":"half"},"done":false}\n'], ending: 'end' }
+    return { kind: 'stream', pieces: ['{"message":{"content":""},"done":false}\n'], ending: 'end' }
   }
   await bench.submit('j')
   await bench.until(() => bench.eventsOf('job_done').length === 1)
   expect(bench.store.row('j')).toMatchObject({ state: 'done', attempt: 2 })
+})
+
+test('an answer that Ollama cuts at its repeat limit is the answer: one run, the text kept, no reason made up', async () => {
+  bench = createBench()
+  const half = '{"model":"m","message":{"role":"assistant","content":"half"},"done":false}\n'
+  bench.target.script = ({ isWork }) => (isWork ? { kind: 'stream', pieces: [half, half], ending: 'end' } : undefined)
+  await bench.submit('j')
+  await bench.until(() => bench.eventsOf('job_done').length === 1)
+  expect(bench.store.row('j')).toMatchObject({ state: 'done', attempt: 1, error_code: null })
   const artifact = bench.store.db.query<{ body: Uint8Array }, []>('SELECT body FROM artifacts').get()
-  expect(new TextDecoder().decode(artifact?.body)).not.toContain('half')
+  expect(JSON.parse(new TextDecoder().decode(artifact?.body))).toEqual({
+    model: 'm',
+    message: { role: 'assistant', content: 'halfhalf' },
+    done: false,
+  })
+})
+
+test('an answer whose connection breaks after text is still an error', async () => {
+  bench = createBench()
+  const half = '{"model":"m","message":{"role":"assistant","content":"half"},"done":false}\n'
+  let tries = 0
+  bench.target.script = ({ isWork }) =>
+    isWork && ++tries === 1 ? { kind: 'stream', pieces: [half], ending: 'reset' } : undefined
+  await bench.submit('j')
+  await bench.until(() => bench.eventsOf('job_done').length === 1)
+  expect(bench.store.row('j')).toMatchObject({ state: 'done', attempt: 2 })
 })
 
 test('a job gets the time of FOREMAN_JOB_TIMEOUT per attempt, and its load does not eat it', async () => {
@@ -124,7 +148,6 @@ test('a job gets the time of FOREMAN_JOB_TIMEOUT per attempt, and its load does 
 })
 
 test.each([
-  ['a page of a captive portal', { kind: 'ok', text: '<html>log in</html>', type: 'text/html' } as const],
   ['a stream that is no JSON', { kind: 'ok', text: 'garbage\n' } as const],
   [
     'a line that is no JSON',
@@ -139,4 +162,21 @@ test.each([
   await bench.until(() => bench.eventsOf('job_failed').length === 1, 300_000, 1_000)
   expect(bench.store.row('odd')).toMatchObject({ state: 'failed', attempt: 3 })
   expect(bench.eventsOf('loop_failed')).toEqual([])
+})
+
+test('a page that something in between gives to one job alone defers that job and holds up nobody', async () => {
+  bench = createBench()
+  bench.target.script = ({ isWork, body }) =>
+    isWork && body.includes('odd') ? { kind: 'ok', text: '<html>blocked</html>', type: 'text/html' } : undefined
+  await bench.submit('odd', { text: 'odd' })
+  for (let i = 0; i < 20; i++) await bench.submit(`next${i}`)
+  const tookMs = await bench.until(() => bench.eventsOf('job_done').length === 20, 300_000)
+  expect(tookMs).toBeLessThanOrEqual(1_000)
+  await bench.clock.advance(600_000)
+  const row = bench.store.row('odd')
+  expect(row).toMatchObject({ state: 'queued', attempt: 0 })
+  // 1, 2, 4 … 60 s apart, and the target was never taken for gone.
+  expect(row?.deferrals).toBeGreaterThanOrEqual(10)
+  expect(row?.deferrals).toBeLessThanOrEqual(20)
+  expect(bench.eventsOf('target_unreachable')).toEqual([])
 })

@@ -114,9 +114,9 @@ test('a target that falls asleep in the middle of a job gets that job again when
   // The socket is half open: nothing comes, nothing breaks. Only the probes can tell.
   bench.target.awake = false
   await bench.clock.advance(6 * 3_600_000)
-  expect(bench.store.row('a')).toMatchObject({ state: 'queued', attempt: 1, deferrals: 0 })
+  expect(bench.store.row('a')).toMatchObject({ state: 'queued', attempt: 0, deferrals: 1 })
   bench.target.script = () => undefined
   bench.target.awake = true
   await bench.until(() => bench.eventsOf('job_done').length === 1, 120_000)
-  expect(bench.store.row('a')).toMatchObject({ state: 'done', attempt: 2 })
+  expect(bench.store.row('a')).toMatchObject({ state: 'done', attempt: 1 })
 })

@@ -28,6 +28,9 @@ export interface Trial {
   readonly afterwards?: WireFault
 }
 
+/** One connection breaks, and the target is there for the next. */
+const once: WireFault = { kind: 'none' }
+
 const at = (kind: 'half-open' | 'reset' | 'close' | 'garbage', phase: WirePhase): WireFault => ({
   kind,
   at: phase,
@@ -56,18 +59,21 @@ export const loudFaults: Faults = {
     first: phase === 'connect' ? { kind: 'refuse' } : at('reset', phase),
     afterwards: { kind: 'refuse' },
   }),
-  reset: (phase) => ({ first: at('reset', phase) }),
-  close: (phase) => ({ first: at('close', phase) }),
-  truncate: (phase) => ({ first: { kind: 'truncate', afterBytes: truncated[phase] } }),
-  garbage: (phase) => ({ first: at('garbage', phase) }),
+  reset: (phase) => ({ first: at('reset', phase), afterwards: once }),
+  close: (phase) => ({ first: at('close', phase), afterwards: once }),
+  truncate: (phase) => ({ first: { kind: 'truncate', afterBytes: truncated[phase] }, afterwards: once }),
+  garbage: (phase) => ({ first: at('garbage', phase), afterwards: once }),
   slice: (phase) => ({ first: { kind: 'slice', maxBytes: sliced[phase] } }),
 }
+
+/** Faults after which nobody answers a probe either: the target is away, and its callers wait for it. */
+const isGone = (fault: string): boolean => fault === 'refuse' || fault in silentFaults
 
 /** Spec 5.5 with one attempt. */
 const expected = (fault: string, phase: WirePhase, stream: boolean): Seen => {
   if (fault === 'slice') return 'done'
-  if (fault === 'refuse' && phase === 'connect') return 503
-  return phase === 'body' && stream ? 'error in the stream' : 502
+  if (phase === 'body' && stream) return 'error in the stream'
+  return isGone(fault) ? 503 : 502
 }
 
 const seed = seedOf('wire faults')
@@ -176,7 +182,8 @@ export const tryFault = async (
 export const cases = phases.flatMap((phase) => [true, false].map((stream) => ({ phase, stream })))
 
 /** Nobody listens, and nobody comes back before the deadline: that takes time too. */
-export const isSlow = (fault: string, phase: WirePhase): boolean => fault === 'refuse' && phase === 'connect'
+export const isSlow = (fault: string, phase: WirePhase, stream: boolean): boolean =>
+  fault === 'refuse' && !(phase === 'body' && stream)
 /** The figure of one fault. */
 export const report = (fault: string, kinds: number) =>
   figure('T2', `${fault}: ${kinds * REPETITIONS} calls, 0 hung, each with its own outcome`)

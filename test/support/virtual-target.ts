@@ -50,6 +50,8 @@ export interface VirtualTarget {
   /** The most that were served at once. */
   readonly mostAtOnce: number
   readonly active: number
+  /** Every connection that is open is reset. */
+  cut(): void
 }
 
 const PIECE = '{"model":"m","message":{"role":"assistant","content":"hi"},"done":false}\n'
@@ -130,6 +132,7 @@ export const createVirtualTarget = ({
   const active = new Map<Options, Seen>()
   let overlaps = 0
   let mostAtOnce = 0
+  let cutting = new AbortController()
 
   const perform = async (plan: Plan, request: Seen, options: Options): Promise<Reply> => {
     const { signal } = options
@@ -150,8 +153,12 @@ export const createVirtualTarget = ({
         return wait(plan.afterMs ?? 0, unreached)
       case 'reset':
         return wait(plan.afterMs ?? 0, { ...broken, reused: false })
-      case 'hang':
-        return wait(options.wholeTimeoutMs ?? null, unreached)
+      case 'hang': {
+        const cut = new Promise<Reply>((resolve) =>
+          cutting.signal.addEventListener('abort', () => resolve({ ...broken, reused: false }), { once: true }),
+        )
+        return Promise.race([cut, wait(options.wholeTimeoutMs ?? null, unreached)])
+      }
       case 'stream':
         return streamed(clock, plan, signal)
       default:
@@ -219,6 +226,10 @@ export const createVirtualTarget = ({
     },
     get active() {
       return active.size
+    },
+    cut() {
+      cutting.abort()
+      cutting = new AbortController()
     },
     send,
   }

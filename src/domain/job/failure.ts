@@ -3,6 +3,7 @@
 /** One table from cause to status. `busyText` marks those that speak with Ollama's own busy text on Ollama routes. */
 export const failures = {
   abandoned: { status: 503, sentence: 'foreman stopped before the job was finished' },
+  answer_too_large: { status: 502, sentence: "the target's answer is larger than foreman keeps" },
   attempts_exhausted: { status: 502, sentence: 'foreman was stopped during every attempt of the job' },
   broke_off: { status: 502, sentence: 'the target broke off before its answer was complete' },
   body_too_large: { status: 413, sentence: 'the request body is larger than FOREMAN_MAX_BODY' },
@@ -13,6 +14,7 @@ export const failures = {
   job_timeout: { status: 504, sentence: 'no result within FOREMAN_JOB_TIMEOUT' },
   load_failed: { status: 502, sentence: 'the target could not load the model' },
   malformed_answer: { status: 502, sentence: 'the target answered with something that cannot be read' },
+  not_ollama: { status: 503, sentence: "what answers at the target's address is not Ollama" },
   out_of_memory: { status: 502, sentence: 'the target ran out of memory' },
   queue_full: { status: 503, sentence: 'the queue is full', busyText: true },
   read_only: { status: 403, sentence: 'foreman is read-only: FOREMAN_READ_ONLY is set' },

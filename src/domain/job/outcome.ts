@@ -1,5 +1,6 @@
 /** What one attempt came to, and what that means for the job (spec 5.5); pure, so that every row can be tested. */
 import { BACKOFF_FIRST_MS, backoffMs } from '../backoff.ts'
+import { isBetween, isBusy } from '../wire/statuses.ts'
 import { type Failure, failure } from './failure.ts'
 import type { ActiveJob, Usage } from './job.ts'
 
@@ -16,13 +17,24 @@ export type Outcome =
   | { readonly kind: 'refused'; readonly answer: Answer; readonly message: string }
   | { readonly kind: 'busy'; readonly answer: Answer; readonly retryAfterMs: number | null }
   | { readonly kind: 'unreached'; readonly message: string }
+  /** Something answered that is not Ollama; `message` says what (ADR 0018). */
+  | {
+      readonly kind: 'away'
+      readonly message: string
+      readonly retryAfterMs: number | null
+      /** Asked for its version, an Ollama answered all the same: something in between has a say over this request alone. */
+      readonly isThere?: true
+    }
   | {
       readonly kind: 'broken'
       readonly failure: Failure
       readonly answer: Answer | null
       /** The stream itself has already told its client. */
       readonly told: boolean
+      /** The connection failed: whether the target is there at all is not known. */
+      readonly cut?: true
     }
+  /** It went away while it worked: asleep, restarted, unplugged. */
   | { readonly kind: 'lost' }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'expired' }
@@ -54,6 +66,8 @@ export interface Circumstances {
 
 // A Retry-After is honoured within the bounds of our own backoff: a wrong one can neither park a job nor make it spin.
 const RETRY_AFTER_MAX_MS = 60_000
+// A target that comes and goes is asked at once when it is back; only one that fails the same job again and again has it wait.
+const PROMPT_DEFERRALS_MAX = 3
 
 const fail = (reason: Failure, answer: Answer | null = null, told = false): Verdict => ({
   to: 'failed',
@@ -63,19 +77,36 @@ const fail = (reason: Failure, answer: Answer | null = null, told = false): Verd
 })
 
 const tryAgain = (c: Circumstances, reason: Failure, answer: Answer | null = null, told = false): Verdict => {
-  if (c.committed || c.job.attempt >= c.job.maxAttempts) return fail(reason, answer, told)
+  // What is too large once will be so again.
+  const isLast = c.job.attempt >= c.job.maxAttempts || reason.code === 'answer_too_large'
+  if (c.committed || isLast) return fail(reason, answer, told)
   const notBefore = c.now + backoffMs(c.job.attempt, c.chance)
   return { to: 'queued', attemptReturned: false, deferred: false, notBefore }
 }
 
+const bounded = (retryAfterMs: number): number => Math.min(Math.max(retryAfterMs, BACKOFF_FIRST_MS), RETRY_AFTER_MAX_MS)
+
 const waitForBusy = (c: Circumstances, answer: Answer, retryAfterMs: number | null): Verdict => {
-  const delayMs =
-    retryAfterMs === null
-      ? backoffMs(c.job.deferrals + 1, c.chance)
-      : Math.min(Math.max(retryAfterMs, BACKOFF_FIRST_MS), RETRY_AFTER_MAX_MS)
+  const delayMs = retryAfterMs === null ? backoffMs(c.job.deferrals + 1, c.chance) : bounded(retryAfterMs)
   const notBefore = c.now + delayMs
   if (c.patienceUntil !== null && notBefore > c.patienceUntil) return fail(failure('target_busy'), answer)
   return { to: 'queued', attemptReturned: true, deferred: true, notBefore }
+}
+
+/** The target is not there: the job waits for it, as long as its caller does. */
+const waitForReturn = (c: Circumstances, reason: Failure, delayMs: number | null): Verdict => {
+  if (c.committed || (c.patienceUntil !== null && c.now >= c.patienceUntil)) return fail(reason)
+  const notBefore = delayMs === null ? null : c.now + delayMs
+  return { to: 'queued', attemptReturned: true, deferred: true, notBefore }
+}
+
+/** Null = as soon as the target is seen again. */
+const pauseMs = ({ job, chance }: Circumstances): number | null =>
+  job.deferrals < PROMPT_DEFERRALS_MAX ? null : backoffMs(job.deferrals + 1 - PROMPT_DEFERRALS_MAX, chance)
+
+const awayMs = (c: Circumstances, { retryAfterMs, isThere }: Extract<Outcome, { kind: 'away' }>): number | null => {
+  if (retryAfterMs !== null) return bounded(retryAfterMs)
+  return isThere ? backoffMs(c.job.deferrals + 1, c.chance) : pauseMs(c)
 }
 
 /** The one place where an outcome becomes a job's next state. */
@@ -88,12 +119,13 @@ export const decide = (outcome: Outcome, c: Circumstances): Verdict => {
     case 'busy':
       return waitForBusy(c, outcome.answer, outcome.retryAfterMs)
     case 'unreached':
-      if (c.patienceUntil !== null && c.now >= c.patienceUntil) return fail(failure('unreachable', outcome.message))
-      return { to: 'queued', attemptReturned: true, deferred: true, notBefore: null }
+      return waitForReturn(c, failure('unreachable', outcome.message), null)
+    case 'away':
+      return waitForReturn(c, failure('not_ollama', outcome.message), awayMs(c, outcome))
     case 'broken':
       return tryAgain(c, outcome.failure, outcome.answer, outcome.told)
     case 'lost':
-      return tryAgain(c, failure('target_lost'))
+      return waitForReturn(c, failure('target_lost'), pauseMs(c))
     case 'timeout':
       return c.job.kind === 'sync' ? fail(failure('job_timeout')) : tryAgain(c, failure('job_timeout'))
     case 'expired':
@@ -128,7 +160,7 @@ export const failureFromText = (message: string): Failure => {
 /** Sorts a complete answer that is not a success. */
 export const outcomeOfRefusal = (answer: Answer, message: string, retryAfterMs: number | null): Outcome => {
   const { status } = answer
-  if (status === 429 || status === 502 || status === 503) return { kind: 'busy', answer, retryAfterMs }
+  if (isBusy(status) || isBetween(status)) return { kind: 'busy', answer, retryAfterMs }
   if (status < 500 || isRequestFault(message)) return { kind: 'refused', answer, message }
   return { kind: 'broken', failure: failureFromText(message), answer, told: false }
 }

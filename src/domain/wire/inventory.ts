@@ -83,3 +83,10 @@ export const residentsFrom = (ps: unknown): ResidentModel[] | null => {
     return [{ name, canonical, contextLength, expiresAt }]
   })
 }
+
+/** Nothing is left where several were: a disk that is not mounted, not somebody who cleared up. */
+export const isEmptied = (before: Inventory, now: Inventory): boolean => before.size > 1 && now.size === 0
+
+/** What to say of a target that is emptied. */
+export const emptiedWords = (origin: string | undefined, before: Inventory): string =>
+  `${origin ?? 'the target'} lists no models where it had ${before.size}: is their disk mounted?`

@@ -4,16 +4,19 @@ import { createLineReader } from './lines.ts'
 import { errorText } from './refusal.ts'
 import type { Flavour } from './routes.ts'
 
-/** How a stream stands: `open` means that no final chunk has been seen. */
+/** How a stream stands: `open` means that no final chunk has been seen, `cut` that a native one had at least text. */
 export type StreamState =
   | { readonly kind: 'open' }
+  | { readonly kind: 'cut' }
   | { readonly kind: 'final' }
   /** `told`: the client of this flavour understands what it has already been sent. */
   | { readonly kind: 'error'; readonly message: string; readonly told: boolean }
 
 export interface StreamWatch {
   push(bytes: Uint8Array): void
-  /** Where the stream stands after all that was pushed. */
+  /** Its final chunk has been seen, whole. */
+  readonly isFinal: boolean
+  /** Where the stream stands after all that was pushed: it ended here. */
   state(): StreamState
   usage(): Usage
 }
@@ -51,6 +54,7 @@ export const usageOf = (final: Json): Usage => {
 interface Mutable {
   state: StreamState
   usage: Usage
+  hasText: boolean
 }
 
 type ReadLine = (line: string, seen: Mutable) => void
@@ -60,8 +64,10 @@ const LOST_TEXT = 'an error was encountered while running the model'
 // A quote inside a JSON string is always escaped, so these can only match a member; the parse then says which.
 const DONE = /"done"\s*:\s*true|"_debug_info"\s*:/
 const ERROR = /^\s*\{\s*"error"\s*:/
+const TEXT = /"(?:content|response|thinking)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{/
 
 const readNative: ReadLine = (line, seen) => {
+  if (!seen.hasText) seen.hasText = TEXT.test(line)
   if (ERROR.test(line)) {
     seen.state = { kind: 'error', message: errorText(line) ?? line, told: true }
     return
@@ -133,26 +139,45 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
   const seen: Mutable = {
     state: { kind: 'open' },
     usage: { promptTokens: null, completionTokens: null, totalDurationMs: null },
+    hasText: false,
   }
   const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
   const read = opaque ? readOpaque : readers[flavour]
   const isOrdinary = (line: string) => opaque || ordinary[flavour].test(line)
-  const lines = createLineReader((line) => read(line, seen), { isOrdinary })
+  let ending = false
+  let torn = false
+  const readLine = (line: string) => {
+    // What is left without a newline is a line of its own, or a half one.
+    if (ending) torn = parse(line) === null
+    read(line, seen)
+  }
+  const lines = createLineReader(readLine, { isOrdinary })
   return {
     push: (bytes) => lines.push(bytes),
+    get isFinal() {
+      return !opaque && seen.state.kind === 'final'
+    },
     state: () => {
+      ending = true
       lines.flush()
-      return seen.state
+      return seen.state.kind === 'open' && seen.hasText && !torn ? { kind: 'cut' } : seen.state
     },
     usage: () => seen.usage,
   }
 }
 
+const wholeState = (flavour: Flavour, object: Json, text: string): StreamState => {
+  const message = object['error'] === undefined || object['error'] === null ? null : errorText(text)
+  if (message !== null) return { kind: 'error', message, told: true }
+  if (flavour !== 'native' || object['done'] !== false || object['_debug_info'] !== undefined) return { kind: 'final' }
+  return { kind: TEXT.test(text) ? 'cut' : 'open' }
+}
+
 /** Reads a whole, unstreamed answer: a native one with `done:false` was cut short (wire document, section 4). */
 export const readWholeAnswer = (flavour: Flavour, body: Uint8Array): { state: StreamState; usage: Usage } => {
-  const object = parse(new TextDecoder().decode(body)) ?? {}
-  const cut = flavour === 'native' && object['done'] === false && object['_debug_info'] === undefined
-  return { state: { kind: cut ? 'open' : 'final' }, usage: usageOf(object) }
+  const text = new TextDecoder().decode(body)
+  const object = parse(text) ?? {}
+  return { state: wholeState(flavour, object, text), usage: usageOf(object) }
 }
 
 /** What ends a broken stream so that the flavour's clients see a failure (wire document, section 9). */

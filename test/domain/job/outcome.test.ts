@@ -108,10 +108,40 @@ describe('an attempt that broke', () => {
     })
   })
 
-  test('counts the same when the target was lost on the way', () => {
-    expect(decide({ kind: 'lost' }, circumstances())).toEqual(again(1_000))
-    expect(decide({ kind: 'lost' }, circumstances({ job: lastTry }))).toEqual(failedWith('target_lost'))
+  test('is not repeated where the answer is too large: it would be so again', () => {
+    const large: Outcome = { kind: 'broken', failure: failure('answer_too_large'), answer: null, told: false }
+    expect(decide(large, circumstances())).toEqual(failedWith('answer_too_large'))
   })
+})
+
+const away = (more: object = {}): Outcome => ({ kind: 'away', message: 'a login', retryAfterMs: null, ...more })
+
+describe.each([
+  ['was lost on the way', { kind: 'lost' } as Outcome, failure('target_lost')],
+  ['is not what answers', away(), failure('not_ollama', 'a login')],
+])('a target that %s', (_, outcome, reason) => {
+  test('costs a deferral and no attempt, and the job is tried as soon as it is back', () => {
+    for (const job of [{}, sync, lastTry, { deferrals: 2 }])
+      expect(decide(outcome, circumstances({ job }))).toEqual(deferred(null))
+  })
+
+  test('and that fails the same job again and again has it wait longer and longer, so that others come in between', () => {
+    const waits = [3, 4, 5, 1_000].map((deferrals) => decide(outcome, circumstances({ job: { deferrals } })))
+    expect(waits).toEqual([deferred(NOW + 1_000), deferred(NOW + 2_000), deferred(NOW + 4_000), deferred(NOW + 60_000)])
+  })
+
+  test('is borne by a sync caller within its patience, and not at all after the first byte', () => {
+    const failed: Verdict = { to: 'failed', failure: reason, answer: null, told: false }
+    expect(decide(outcome, circumstances({ job: sync, patienceUntil: NOW + 1 }))).toEqual(deferred(null))
+    expect(decide(outcome, circumstances({ job: sync, patienceUntil: NOW }))).toEqual(failed)
+    expect(decide(outcome, circumstances({ job: sync, committed: true }))).toEqual(failed)
+  })
+})
+
+test('an answer from in between, while an Ollama is there, is asked again after its Retry-After or a backoff', () => {
+  expect(decide(away({ isThere: true }), circumstances())).toEqual(deferred(NOW + 1_000))
+  expect(decide(away({ isThere: true, retryAfterMs: 7_000 }), circumstances())).toEqual(deferred(NOW + 7_000))
+  expect(decide(away({ retryAfterMs: 86_400_000 }), circumstances())).toEqual(deferred(NOW + 60_000))
 })
 
 describe('a request that is at fault', () => {
@@ -159,6 +189,8 @@ test('no outcome ever gives a job more than its attempts, or an attempt back tha
   const outcome = fc.constantFrom<Outcome>(
     broke,
     { kind: 'lost' },
+    away(),
+    away({ isThere: true }),
     { kind: 'timeout' },
     { kind: 'unreached', message: '' },
     { kind: 'busy', answer: answer(429), retryAfterMs: null },
@@ -175,7 +207,7 @@ test('no outcome ever gives a job more than its attempts, or an attempt back tha
       const verdict = decide(came, circumstances({ job: { attempt, maxAttempts }, committed, chance }))
       if (verdict.to !== 'queued') return
       expect(verdict.attemptReturned || attempt < maxAttempts).toBe(true)
-      expect(verdict.attemptReturned).toBe(came.kind === 'unreached' || came.kind === 'busy' || came.kind === 'stopped')
+      expect(verdict.attemptReturned).toBe(came.kind !== 'broken' && came.kind !== 'timeout')
       if (verdict.notBefore !== null) expect(verdict.notBefore - NOW).toBeLessThanOrEqual(72_000)
     },
   )
@@ -207,13 +239,13 @@ describe('a 500 is the fault of the request', () => {
 })
 
 describe('a complete answer that is no success', () => {
-  test.each([429, 502, 503])('%d means busy', (status) => {
+  test.each([407, 408, 425, 429, 502, 503, 504, 511, 520, 521, 522, 523, 524, 525, 530])('%d means busy', (status) => {
     expect(outcomeOfRefusal(answer(status), 'x', 5)).toEqual({ kind: 'busy', answer: answer(status), retryAfterMs: 5 })
   })
   test.each([301, 400, 401, 403, 404, 405, 413, 422, 499])('%d is final', (status) => {
     expect(outcomeOfRefusal(answer(status), 'x', null).kind).toBe('refused')
   })
-  test.each([500, 501, 504, 599])('%d may be tried again', (status) => {
+  test.each([500, 501, 505, 519, 531, 599])('%d may be tried again', (status) => {
     expect(outcomeOfRefusal(answer(status), 'x', null).kind).toBe('broken')
   })
 })

@@ -48,6 +48,14 @@ describe('native', () => {
 
   test.each([
     ['nothing', ''],
+    ['a chunk without text', '{"message":{"content":""},"done":false}\n'],
+    ['a last line that was cut off', '{"message":{"content":"x"},"done":tr'],
+    ['text and a last line that was cut off', `${nativePiece}{"message":{"content":"x"},"done":tr`],
+  ])('stays open after %s', (_, text) => {
+    expect(kindOf('native', text)).toBe('open')
+  })
+
+  test.each([
     ['a chunk that is not the last', nativePiece],
     [
       'done:true in the arguments of a tool',
@@ -55,10 +63,9 @@ describe('native', () => {
     ],
     ['done:true in a string', '{"message":{"content":"{\\"done\\":true}"},"done":false}\n'],
     ['done:true in a nested string of a final-looking object', '{"response":"\\"done\\":true"}\n'],
-    ['a last line that was cut off', '{"message":{"content":"x"},"done":tr'],
     ['an error inside the text', '{"message":{"content":"{\\"error\\":\\"x\\"}"},"done":false}\n'],
-  ])('stays open after %s', (_, text) => {
-    expect(kindOf('native', text)).toBe('open')
+  ])('is cut after %s', (_, text) => {
+    expect(kindOf('native', text)).toBe('cut')
   })
 
   test.each([
@@ -246,7 +253,11 @@ test.each([
 describe('a whole answer', () => {
   test.each([
     ['native', nativeFinal, 'final'],
-    ['native', '{"message":{"content":"cut"},"done":false}', 'open'],
+    ['native', '{"message":{"content":"cut"},"done":false}', 'cut'],
+    ['native', '{"message":{"content":""},"done":false}', 'open'],
+    ['native', '{"error":"x"}', 'error'],
+    ['openai', '{"error":{"message":"x"}}', 'error'],
+    ['responses', '{"object":"response","error":null}', 'final'],
     ['native', '{"embedding":[1]}', 'final'],
     ['openai', '{"choices":[],"done":false}', 'final'],
     ['anthropic', '{"type":"message"}', 'final'],

@@ -1,0 +1,221 @@
+/** Passes the target's answer on to its caller, once it is clear that Ollama gave it; how that ends is a value. */
+import { concat } from '../domain/bytes.ts'
+import type { Clock } from '../domain/clock.ts'
+import { failure, failureFromCode } from '../domain/job/failure.ts'
+import { type Answer, failureFromText, isRequestFault, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
+import { drainBody } from '../domain/wire/body.ts'
+import type { Call } from '../domain/wire/call.ts'
+import { errorText } from '../domain/wire/refusal.ts'
+import { retryAfterMs } from '../domain/wire/retry-after.ts'
+import { createStreamWatch, readWholeAnswer, type StreamWatch } from '../domain/wire/stream-watch.ts'
+import { isOpening, type Whose, whoseAnswer, whoseStream } from '../domain/wire/whose.ts'
+import type { Caller } from './caller.ts'
+import type { BodyRead, Reply, SendTarget } from './ports.ts'
+import { type Stopper, stopped } from './stopper.ts'
+import { endedWhenComplete, readWithin } from './unended.ts'
+
+export type Answered = Extract<Reply, { kind: 'answered' }>
+
+export interface ReadDeps {
+  readonly target: SendTarget
+  readonly clock: Clock
+  /** Whether an Ollama answers on a fresh connection. */
+  readonly probe: () => Promise<boolean>
+  /** Called for every sign of life. */
+  readonly saw: () => void
+}
+
+export interface PassDeps extends ReadDeps {
+  readonly stopper: Stopper
+}
+
+type End = Exclude<BodyRead, { kind: 'chunk' }>
+
+/** How a stream begins: its first line, or all there was of it. */
+interface Opening {
+  readonly pieces: readonly Uint8Array[]
+  readonly next: End | null
+}
+
+// An answer that never ends must not take the memory of everybody.
+const WHOLE_ANSWER_MAX_BYTES = 256 * 1024 ** 2
+
+export const headerOf = (headers: Answer['headers'], name: string): string =>
+  headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? ''
+
+/** The outcome of a connection that failed after the target was reached. */
+export const brokenRead = (
+  read: { kind: 'broken'; code: string; message: string } | { kind: 'aborted' },
+  why: Outcome | null,
+): Outcome =>
+  read.kind === 'aborted'
+    ? (why ?? { kind: 'left' })
+    : { kind: 'broken', failure: failureFromCode(read.code, read.message), answer: null, told: false, cut: true }
+
+const unfinished = (answer: Answer | null = null): Outcome => ({
+  kind: 'broken',
+  failure: failure('unfinished'),
+  answer,
+  told: false,
+})
+
+const tooLarge = (bytesMax: number): Outcome => ({
+  kind: 'broken',
+  failure: failure('answer_too_large', `more than ${bytesMax} bytes`),
+  answer: null,
+  told: false,
+})
+
+/** Null when Ollama gave the answer; where it shows in nothing, the probe decides. */
+const awayIf = async (
+  { target, probe }: ReadDeps,
+  whose: Whose,
+  headers: Answer['headers'],
+): Promise<Outcome | null> => {
+  if (whose.kind === 'ollama' || (whose.kind === 'doubtful' && (await probe()))) return null
+  const message = `${target.origin ?? 'the target'} answered ${whose.words}`
+  return { kind: 'away', message, retryAfterMs: retryAfterMs(headers) }
+}
+
+const isJson = (pieces: readonly Uint8Array[]): boolean => {
+  try {
+    JSON.parse(new TextDecoder().decode(concat(pieces)))
+    return true
+  } catch (error) {
+    if (error instanceof SyntaxError) return false
+    throw error
+  }
+}
+
+/** All of an answer in one piece, if Ollama gave it. */
+export const readOwnAnswer = async (
+  deps: ReadDeps & Partial<PassDeps>,
+  reply: Answered,
+  asked: { readonly call: Call; readonly path: string; readonly headers: Caller['headers'] },
+): Promise<{ readonly kind: 'answer'; readonly answer: Answer } | Outcome> => {
+  const { clock, saw } = deps
+  const body = endedWhenComplete(reply.body, clock, isJson)
+  const read = await drainBody(body, { max: WHOLE_ANSWER_MAX_BYTES, saw })
+  if (read.kind === 'too-large') return tooLarge(WHOLE_ANSWER_MAX_BYTES)
+  if (read.kind !== 'whole') return brokenRead(read, deps.stopper?.why ?? null)
+  const { status, headers } = reply
+  const contentType = headerOf(headers, 'content-type')
+  const encoded = headerOf(headers, 'content-encoding') !== ''
+  const { flavour } = asked.call.route
+  const hasOrigin = headerOf(asked.headers, 'origin') !== ''
+  const path = asked.path.split('?')[0] ?? ''
+  const heard = { status, contentType, encoded, body: read.bytes }
+  const whose = whoseAnswer(heard, { path, flavour, cloud: asked.call.cloud, hasOrigin })
+  return (await awayIf(deps, whose, headers)) ?? { kind: 'answer', answer: { status, headers, body: read.bytes } }
+}
+
+/** Passes an answer on in one piece. */
+export const passWhole = async (deps: PassDeps, reply: Answered, caller: Caller): Promise<Outcome> => {
+  const read = await readOwnAnswer(deps, reply, caller)
+  if (read.kind !== 'answer') return read
+  const { answer } = read
+  if (answer.status >= 300) return outcomeOfRefusal(answer, errorText(answer.body) ?? '', retryAfterMs(answer.headers))
+  const { state, usage } = readWholeAnswer(caller.call.route.flavour, answer.body)
+  if (state.kind === 'open') return unfinished(answer)
+  if (state.kind === 'error') return failedWith(state.message, answer)
+  // One that its repeat limit cut off is what Ollama gives its client.
+  caller.answer(answer)
+  return { kind: 'done', usage }
+}
+
+/** A failure that came with status 200. */
+const failedWith = (message: string, answer: Answer): Outcome =>
+  isRequestFault(message)
+    ? { kind: 'refused', answer, message }
+    : { kind: 'broken', failure: failureFromText(message), answer, told: false }
+
+/** Reads on until it shows whose the stream is: the first line, which a proxy may have cut into pieces. */
+const readOpening = async ({ body }: Answered, saw: () => void): Promise<Opening> => {
+  if (body.complete !== null) return { pieces: [body.complete], next: { kind: 'end' } }
+  const pieces: Uint8Array[] = []
+  for (;;) {
+    const next = await body.read()
+    if (next.kind !== 'chunk') return { pieces, next }
+    saw()
+    pieces.push(next.bytes)
+    if (isOpening(concat(pieces))) return { pieces, next: null }
+  }
+}
+
+/** The next piece; after the final chunk a body that does not end is ended. */
+const readOn = async ({ body }: Answered, watch: StreamWatch, clock: Clock): Promise<BodyRead> => {
+  const reading = body.read()
+  if (!watch.isFinal) return reading
+  const read = await readWithin(reading, clock)
+  if (read === null) body.cancel()
+  return read ?? { kind: 'end' }
+}
+
+/** Hands every piece to the caller as it comes; how the reading ended, or null when the caller can keep no more. */
+const pump = async (
+  { stopper, saw, clock }: PassDeps,
+  reply: Answered,
+  caller: Caller,
+  watch: StreamWatch,
+  opening: Opening,
+): Promise<End | null> => {
+  let bytes = 0
+  const hand = async (piece: Uint8Array): Promise<boolean> => {
+    bytes += piece.length
+    if (bytes > (caller.answerBytesMax ?? Number.POSITIVE_INFINITY)) return false
+    watch.push(piece)
+    if (!caller.committed && !stopper.signal.aborted) caller.begin(reply.status, reply.headers)
+    const slow = caller.write(piece)
+    if (slow !== undefined) await Promise.race([slow, stopped(stopper)])
+    return true
+  }
+  for (const piece of opening.pieces) if (!(await hand(piece))) return null
+  if (opening.next !== null) return opening.next
+  for (;;) {
+    const read = await readOn(reply, watch, clock)
+    if (read.kind !== 'chunk') return read
+    saw()
+    if (!(await hand(read.bytes))) return null
+  }
+}
+
+/** Passes a stream on chunk by chunk; from its first line on nothing is held back. */
+export const passStream = async (deps: PassDeps, reply: Answered, caller: Caller): Promise<Outcome> => {
+  const { status, headers, body } = reply
+  const contentType = headerOf(headers, 'content-type')
+  const encoded = headerOf(headers, 'content-encoding') !== ''
+  const opening = await readOpening(reply, deps.saw)
+  const whose = encoded ? ({ kind: 'ollama' } as const) : whoseStream(contentType, concat(opening.pieces))
+  const away = await awayIf(deps, whose, headers)
+  if (away !== null) {
+    body.cancel()
+    return away
+  }
+  const watch = createStreamWatch(caller.call.route.flavour, contentType, encoded)
+  if (body.complete !== null) {
+    watch.push(body.complete)
+    const outcome = endOf(deps, reply, watch, { kind: 'end' })
+    if (outcome.kind === 'done') caller.answer({ status, headers, body: body.complete })
+    return outcome
+  }
+  const end = await pump(deps, reply, caller, watch, opening)
+  if (end === null) {
+    body.cancel()
+    return tooLarge(caller.answerBytesMax ?? 0)
+  }
+  const outcome = endOf(deps, reply, watch, end)
+  if (outcome.kind === 'done') caller.end()
+  return outcome
+}
+
+const endOf = ({ stopper }: PassDeps, reply: Answered, watch: StreamWatch, end: End): Outcome => {
+  const state = watch.state()
+  if (state.kind === 'error')
+    return { kind: 'broken', failure: failureFromText(state.message), answer: null, told: state.told }
+  // With the final chunk the answer is whole, however the connection ends after it.
+  if (state.kind === 'final') return { kind: 'done', usage: watch.usage() }
+  if (end.kind !== 'end') return brokenRead(end, stopper.why)
+  // A clean end after text is Ollama's own: its repeat limit. Where the connection itself is the end, it may be a cut.
+  if (state.kind === 'cut' && reply.untilClose !== true) return { kind: 'done', usage: watch.usage() }
+  return unfinished()
+}
