@@ -1,4 +1,5 @@
 /** The answering side of one request, framed to the byte as Go's net/http frames it; it must never know what is being said. */
+import { framingOf } from './framing.ts'
 import type { Departure } from './pulse.ts'
 import type { WireRequest } from './request-parser.ts'
 
@@ -50,138 +51,84 @@ export interface OpenExchange extends Exchange {
   leave(): void
 }
 
-// Go buffers this much before it gives up on a Content-Length.
-const BUFFERED_MAX = 2048
+type Mutable<T, Names extends keyof T> = Omit<T, Names> & { -readonly [Name in Names]: T[Name] }
 
-const reasons: Record<number, string> = {
-  200: 'OK',
-  201: 'Created',
-  204: 'No Content',
-  301: 'Moved Permanently',
-  302: 'Found',
-  307: 'Temporary Redirect',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  429: 'Too Many Requests',
-  499: 'status code 499',
-  500: 'Internal Server Error',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-  511: 'Network Authentication Required',
-}
-
-const byName = (a: Header, b: Header) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0)
-
-const headText = (
-  line: Line,
-  request: WireRequest,
-  status: number,
-  headers: readonly Header[],
-  framing: string,
-): string => {
-  let text = `HTTP/1.${request.minor} ${status} ${reasons[status] ?? `status code ${status}`}\r\n`
-  const sorted = headers.length < 2 ? headers : headers.toSorted(byName)
-  for (const [name, value] of sorted) text += `${name}: ${value}\r\n`
-  return `${text}${line.dateHeader()}${framing}\r\n`
-}
-
-/** Opens the answer to `request` on `line`. */
-export const createExchange = (request: WireRequest, line: Line): OpenExchange => {
+/** Whether somebody is there for the answer, and who wants to know when not. */
+const createPresence = () => {
   const leavers = new Set<() => void>()
-  const extraHeaders: Header[] = []
-  const isHead = request.method === 'HEAD'
-  const closing = request.minor === 1 && !request.keepAlive ? 'Connection: close\r\n' : ''
-  let keepAlive = request.keepAlive
   let gone = false
-  let begun = false
-  let done = false
-  let cut: Cut | null = null
-  let chunks = 0
-
-  const write = (text: string) => {
-    if (!gone && !done) line.write(text)
-  }
-  const leave = () => {
-    if (gone || done) return
-    gone = true
-    for (const run of leavers) run()
-    leavers.clear()
-    exchange.onSettled()
-  }
-  const finish = () => {
-    if (gone || done) return
-    done = true
-    leavers.clear()
-    exchange.onSettled()
-    line.finished(keepAlive)
-  }
-  const performCut = ({ how }: Cut) => {
-    if (how === 'malformed') write('zz\r\n')
-    // Leaving comes first: a closing socket would otherwise count as a client that left.
-    leave()
-    if (how === 'reset') line.reset()
-    else line.hangUp()
-  }
-
-  const begin = (status: number, headers: readonly Header[]) => {
-    begun = true
-    // HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
-    if (request.minor === 0) keepAlive = false
-    const framing = request.minor === 0 || isHead ? closing : `${closing}Transfer-Encoding: chunked\r\n`
-    write(headText(line, request, status, [...extraHeaders, ...headers], framing))
-  }
-
-  const frame = (text: string) =>
-    request.minor === 0 ? text : `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
-
-  const sendCut = (status: number, headers: readonly Header[], body: string, how: Cut) => {
-    if (how.how === 'malformed') {
-      begin(status, headers)
-    } else {
-      const length = `Content-Length: ${Buffer.byteLength(body)}\r\n${closing}`
-      write(headText(line, request, status, [...extraHeaders, ...headers], length))
-      write(body.slice(0, body.length >> 1))
-    }
-    begun = true
-    performCut(how)
-  }
-
-  const exchange: OpenExchange = {
-    request,
-    extraHeaders,
-    onSettled: () => undefined,
+  return {
     get gone() {
       return gone
     },
-    get begun() {
-      return begun
-    },
-    get done() {
-      return done
-    },
-    onGone(run) {
+    onGone(run: () => void) {
       if (gone) run()
       else leavers.add(run)
       return () => leavers.delete(run)
     },
+    forget: () => leavers.clear(),
+    leave() {
+      gone = true
+      for (const run of leavers) run()
+      leavers.clear()
+    },
+  }
+}
+
+/** Opens the answer to `request` on `line`. */
+export const createExchange = (request: WireRequest, line: Line): OpenExchange => {
+  const presence = createPresence()
+  const extraHeaders: Header[] = []
+  const framing = framingOf(request, extraHeaders, line.dateHeader)
+  let cut: Cut | null = null
+  let chunks = 0
+
+  const isOver = () => presence.gone || exchange.done
+  const write = (text: string) => {
+    if (!isOver() && text !== '') line.write(text)
+  }
+  const leave = () => {
+    if (isOver()) return
+    presence.leave()
+    exchange.onSettled()
+  }
+  const finish = () => {
+    if (isOver()) return
+    exchange.done = true
+    presence.forget()
+    exchange.onSettled()
+    line.finished(request.keepAlive)
+  }
+  /** Leaving comes first: a closing socket would otherwise count as a client that left. */
+  const breakOff = (last: string, close: () => void) => {
+    write(last)
+    leave()
+    close()
+  }
+  const performCut = ({ how }: Cut) =>
+    breakOff(how === 'malformed' ? 'zz\r\n' : '', how === 'reset' ? line.reset : line.hangUp)
+  const begin = (status: number, headers: readonly Header[]) => {
+    exchange.begun = true
+    write(framing.chunkedHead(status, headers))
+  }
+
+  const exchange: Mutable<OpenExchange, 'begun' | 'done'> = {
+    request,
+    extraHeaders,
+    begun: false,
+    done: false,
+    onSettled: () => undefined,
+    get gone() {
+      return presence.gone
+    },
+    onGone: presence.onGone,
     send(status, headers, body) {
-      if (cut) return sendCut(status, headers, body, cut)
-      const length = Buffer.byteLength(body)
-      const all = extraHeaders.length === 0 ? headers : [...extraHeaders, ...headers]
-      if (length > BUFFERED_MAX && request.minor === 1 && !isHead) {
-        begin(status, headers)
-        write(`${frame(body)}0\r\n\r\n`)
-      } else {
-        const bodyless = status === 204
-        const framing =
-          bodyless || (length > BUFFERED_MAX && isHead) ? closing : `Content-Length: ${length}\r\n${closing}`
-        begun = true
-        write(headText(line, request, status, all, framing) + (isHead || bodyless ? '' : body))
+      exchange.begun = true
+      if (cut) {
+        write(cut.how === 'malformed' ? framing.chunkedHead(status, headers) : framing.half(status, headers, body))
+        return performCut(cut)
       }
+      write(framing.whole(status, headers, body))
       finish()
     },
     begin,
@@ -191,23 +138,16 @@ export const createExchange = (request: WireRequest, line: Line): OpenExchange =
         return undefined
       }
       chunks++
-      if (!isHead) write(frame(text))
-      return gone ? undefined : line.drained()
+      write(framing.chunk(text))
+      return presence.gone ? undefined : line.drained()
     },
     end() {
-      if (cut && !gone) return performCut(cut)
-      if (request.minor === 1 && !isHead) write('0\r\n\r\n')
+      if (cut && !presence.gone) return performCut(cut)
+      write(framing.end)
       finish()
     },
-    reset() {
-      leave()
-      line.reset()
-    },
-    blurt(text) {
-      write(text)
-      leave()
-      line.hangUp()
-    },
+    reset: () => breakOff('', line.reset),
+    blurt: (text) => breakOff(text, line.hangUp),
     cutWith(how) {
       cut = how
     },

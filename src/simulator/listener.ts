@@ -1,8 +1,9 @@
 /** The TCP side of the simulator: connections, half-open silence, refusing; it must never interpret a request. */
 import type { Socket, TCPSocketListener } from 'bun'
 import { createExchange, type Exchange, type Line, type OpenExchange } from './exchange.ts'
+import { createOutlet } from './outlet.ts'
 import type { Pulse } from './pulse.ts'
-import { createRequestParser, type RequestParser } from './request-parser.ts'
+import { createRequestParser } from './request-parser.ts'
 
 export interface ListenerDeps {
   readonly hostname: string
@@ -35,67 +36,27 @@ interface Connection {
 
 type Wire = Socket<Connection | null>
 
-// A Go handler blocks in Write once the socket buffers are full; this stands for them.
-const BACKLOG_MAX = 1 << 16
-
 /** One TCP connection: requests one after another, answers through exchanges. */
 const createConnection = (
   socket: Wire,
   deps: ListenerDeps,
   { dateHeader, isRefusing }: { dateHeader: () => string; isRefusing: () => boolean },
 ): Connection => {
-  const parser: RequestParser = createRequestParser(deps.isHashed)
+  const { pulse } = deps
+  const parser = createRequestParser(deps.isHashed)
+  const outlet = createOutlet(socket, () => pulse.whenAwake(() => socket.end()))
   let current: OpenExchange | null = null
   let ended = false
   let serving = false
-  const backlog: Buffer[] = []
-  let backlogBytes = 0
-  let closeWhenDrained = false
-  let waiting: (() => void)[] = []
-
-  const pour = () => {
-    while (backlog.length > 0) {
-      const first = backlog[0]!
-      const written = Math.max(0, socket.write(first))
-      backlogBytes -= written
-      if (written < first.length) {
-        backlog[0] = first.subarray(written)
-        return
-      }
-      backlog.shift()
-    }
-    const resolved = waiting
-    waiting = []
-    for (const resolve of resolved) resolve()
-    if (closeWhenDrained) socket.end()
-  }
-
-  const send = (text: string) => {
-    const bytes = Buffer.from(text)
-    if (backlog.length > 0) {
-      backlog.push(bytes)
-      backlogBytes += bytes.length
-      return
-    }
-    const written = Math.max(0, socket.write(bytes))
-    if (written === bytes.length) return
-    backlog.push(bytes.subarray(written))
-    backlogBytes += bytes.length - written
-  }
-
-  const hangUp = () => {
-    closeWhenDrained = true
-    if (backlog.length === 0) deps.pulse.whenAwake(() => socket.end())
-  }
 
   const line: Line = {
-    write: (text) => deps.pulse.whenAwake(() => send(text)),
-    drained: () => (backlogBytes > BACKLOG_MAX && !ended ? new Promise((resolve) => waiting.push(resolve)) : undefined),
-    reset: () => deps.pulse.whenAwake(() => socket.terminate()),
-    hangUp,
+    write: (text) => pulse.whenAwake(() => outlet.write(text)),
+    drained: outlet.drained,
+    reset: () => pulse.whenAwake(() => socket.terminate()),
+    hangUp: outlet.closeSoon,
     finished: (keepAlive) => {
       current = null
-      if (!keepAlive || ended || isRefusing()) hangUp()
+      if (!keepAlive || ended || isRefusing()) outlet.closeSoon()
       // A fast answer comes back here from inside serve(); the loop there goes on, without recursion.
       else if (!serving) serve()
     },
@@ -104,7 +65,7 @@ const createConnection = (
 
   const serve = () => {
     serving = true
-    while (current === null && !closeWhenDrained) {
+    while (current === null && !outlet.isClosing) {
       const step = parser.next()
       if (step.kind === 'more') break
       if (step.kind === 'expects') line.write('HTTP/1.1 100 Continue\r\n\r\n')
@@ -112,7 +73,7 @@ const createConnection = (
         line.write(
           `HTTP/1.1 ${step.status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${step.text}`,
         )
-        hangUp()
+        outlet.closeSoon()
       } else {
         current = createExchange(step.request, line)
         deps.onRequest(current)
@@ -129,8 +90,7 @@ const createConnection = (
     left() {
       if (ended) return
       ended = true
-      for (const resolve of waiting) resolve()
-      waiting = []
+      outlet.abandon()
       const open = current
       if (open && !open.done && !open.gone) {
         deps.onAbort(open)
@@ -139,7 +99,7 @@ const createConnection = (
       // Ollama leaves some half-closed connections open for ever; closing them keeps file descriptors bounded.
       socket.end()
     },
-    drain: pour,
+    drain: outlet.pour,
     get idle() {
       return current === null && !parser.midway
     },

@@ -96,98 +96,117 @@ export interface RequestParser {
   readonly midway: boolean
 }
 
-/** `isHashed` names the requests whose body is only hashed, because it may be many gigabytes (blob uploads). */
-export const createRequestParser = (isHashed: (method: string, path: string) => boolean): RequestParser => {
+/** Bytes that have arrived and are not used yet. */
+const createInbox = () => {
   let bytes: Buffer = EMPTY
-  let head: Head | null = null
-  let body: Body | null = null
-
   const take = (count: number): Buffer => {
     const taken = bytes.subarray(0, count)
     bytes = bytes.subarray(count)
     return taken
   }
-
-  const keep = (into: Body) => {
-    const piece = take(Math.min(into.left, bytes.length))
-    into.left -= piece.length
-    if (piece.length === 0) return
-    if (into.hasher) into.hasher.update(piece)
-    else into.pieces.push(piece)
+  /** The text before the first `end`, which goes with it; null while that has not come. */
+  const takeUntil = (end: string): string | null => {
+    const at = bytes.indexOf(end)
+    return at < 0 ? null : take(at + end.length).toString('latin1', 0, at)
   }
-
-  const takeLine = (): string | null => {
-    const end = bytes.indexOf('\r\n')
-    if (end < 0) return null
-    return take(end + 2).toString('latin1', 0, end)
+  return {
+    get length() {
+      return bytes.length
+    },
+    push(more: Uint8Array) {
+      const piece = Buffer.from(more.buffer, more.byteOffset, more.byteLength)
+      bytes = bytes.length === 0 ? piece : Buffer.concat([bytes, piece])
+    },
+    take,
+    takeUntil,
+    skipBlankLines() {
+      while (bytes[0] === 0x0d || bytes[0] === 0x0a) take(1)
+    },
   }
+}
 
-  /** True: whole. False: more bytes are needed. Null: not HTTP. */
-  const readChunked = (into: Body): boolean | null => {
-    for (;;) {
-      if (into.phase === 'chunk-data') {
-        keep(into)
-        if (into.left > 0) return false
-        into.phase = 'chunk-end'
-      }
-      const line = takeLine()
-      if (line === null) return false
-      if (into.phase === 'trailers') {
-        if (line === '') return true
-      } else if (into.phase === 'chunk-end') {
-        if (line !== '') return null
-        into.phase = 'chunk-size'
-      } else {
-        const size = line.split(';')[0]!.trim()
-        if (!/^[0-9a-fA-F]{1,8}$/.test(size)) return null
-        into.left = Number.parseInt(size, 16)
-        into.phase = into.left === 0 ? 'trailers' : 'chunk-data'
-      }
+type Inbox = ReturnType<typeof createInbox>
+
+/** Takes what belongs to the part of the body that is being read. */
+const keep = (inbox: Inbox, into: Body) => {
+  const piece = inbox.take(Math.min(into.left, inbox.length))
+  into.left -= piece.length
+  if (piece.length === 0) return
+  if (into.hasher) into.hasher.update(piece)
+  else into.pieces.push(piece)
+}
+
+/** One line between the data of chunks. False: not what stands there in HTTP. */
+const readChunkLine = (into: Body, line: string): boolean => {
+  if (into.phase === 'chunk-end') {
+    into.phase = 'chunk-size'
+    return line === ''
+  }
+  const size = line.split(';')[0]!.trim()
+  if (!/^[0-9a-fA-F]{1,8}$/.test(size)) return false
+  into.left = Number.parseInt(size, 16)
+  into.phase = into.left === 0 ? 'trailers' : 'chunk-data'
+  return true
+}
+
+/** True: whole. False: more bytes are needed. Null: not HTTP. */
+const readChunked = (inbox: Inbox, into: Body): boolean | null => {
+  for (;;) {
+    if (into.phase === 'chunk-data') {
+      keep(inbox, into)
+      if (into.left > 0) return false
+      into.phase = 'chunk-end'
     }
+    const line = inbox.takeUntil('\r\n')
+    if (line === null) return false
+    if (into.phase === 'trailers') {
+      if (line === '') return true
+    } else if (!readChunkLine(into, line)) return null
   }
+}
+
+/** True: whole. False: more bytes are needed. Null: not HTTP. */
+const readOn = (inbox: Inbox, into: Body): boolean | null => {
+  if (into.phase !== 'fixed') return readChunked(inbox, into)
+  keep(inbox, into)
+  return into.left === 0
+}
+
+/** `isHashed` names the requests whose body is only hashed, because it may be many gigabytes (blob uploads). */
+export const createRequestParser = (isHashed: (method: string, path: string) => boolean): RequestParser => {
+  const inbox = createInbox()
+  let current: { head: Head; body: Body } | null = null
 
   const beginHead = (): ParseStep | null => {
-    while (bytes[0] === 0x0d || bytes[0] === 0x0a) take(1)
-    const end = bytes.indexOf('\r\n\r\n')
-    if (end < 0)
-      return bytes.length > HEAD_BYTES_MAX
+    inbox.skipBlankLines()
+    const text = inbox.takeUntil('\r\n\r\n')
+    if (text === null)
+      return inbox.length > HEAD_BYTES_MAX
         ? bad('431 Request Header Fields Too Large', '431 Request Header Fields Too Large')
         : MORE
-    const read = readHead(take(end + 4).toString('latin1', 0, end))
-    if ('kind' in read) return read
-    const start = readBody(read, isHashed(read.method, read.path))
-    if ('kind' in start) return start
-    head = read
-    body = start
-    const waits = read.minor === 1 && read.headers.get('expect')?.toLowerCase() === '100-continue'
-    return waits && (start.left > 0 || start.phase !== 'fixed') ? { kind: 'expects' } : null
+    const head = readHead(text)
+    if ('kind' in head) return head
+    const body = readBody(head, isHashed(head.method, head.path))
+    if ('kind' in body) return body
+    current = { head, body }
+    const waits = head.minor === 1 && head.headers.get('expect')?.toLowerCase() === '100-continue'
+    return waits && (body.left > 0 || body.phase !== 'fixed') ? { kind: 'expects' } : null
   }
 
   return {
-    push(more) {
-      bytes =
-        bytes.length === 0 ? Buffer.from(more.buffer, more.byteOffset, more.byteLength) : Buffer.concat([bytes, more])
-    },
+    push: inbox.push,
     next() {
-      if (head === null || body === null) {
-        const stopped = beginHead()
-        if (stopped) return stopped
-      }
-      const [h, b] = [head!, body!]
-      if (b.phase === 'fixed') {
-        keep(b)
-        if (b.left > 0) return MORE
-      } else {
-        const whole = readChunked(b)
-        if (whole === null) return bad('400 Bad Request')
-        if (!whole) return MORE
-      }
-      head = null
-      body = null
-      return wholeRequest(h, b)
+      const stopped = current === null ? beginHead() : null
+      if (stopped || current === null) return stopped ?? MORE
+      const { head, body } = current
+      const whole = readOn(inbox, body)
+      if (whole === null) return bad('400 Bad Request')
+      if (!whole) return MORE
+      current = null
+      return wholeRequest(head, body)
     },
     get midway() {
-      return head !== null || bytes.length > 0
+      return current !== null || inbox.length > 0
     },
   }
 }

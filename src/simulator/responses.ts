@@ -104,6 +104,17 @@ const itemsOf = ({ text: said, thinking, tool }: Result, messageId: string): unk
   ...(tool ? [functionItem(tool, 'completed', JSON.stringify(tool.arguments))] : []),
 ]
 
+type Event = readonly [type: string, body: object]
+
+/** More of a text or of a thought. */
+const deltaOf = (kind: 'text' | 'thinking', messageId: string, index: number, delta: string): Event =>
+  kind === 'text'
+    ? ['response.output_text.delta', { item_id: messageId, output_index: index, content_index: 0, delta, logprobs: [] }]
+    : [
+        'response.reasoning_summary_text.delta',
+        { item_id: `rs_${messageId}`, output_index: index, summary_index: 0, delta },
+      ]
+
 /** The events of one stream, numbered. */
 const createEvents = (messageId: string) => {
   let sequence = 0
@@ -147,22 +158,6 @@ const createEvents = (messageId: string) => {
     index++
     return events
   }
-  const delta = (kind: 'text' | 'thinking', said: string) =>
-    kind === 'text'
-      ? emit('response.output_text.delta', {
-          item_id: messageId,
-          output_index: index,
-          content_index: 0,
-          delta: said,
-          logprobs: [],
-        })
-      : emit('response.reasoning_summary_text.delta', {
-          item_id: `rs_${messageId}`,
-          output_index: index,
-          summary_index: 0,
-          delta: said,
-        })
-
   return {
     emit,
     close,
@@ -170,7 +165,7 @@ const createEvents = (messageId: string) => {
       const before = open?.kind === kind ? [] : close()
       const opened = open ? [] : kind === 'text' ? openText() : [item('added', reasoningItem(messageId, ''))]
       open = { kind, said: (open?.said ?? '') + said }
-      return [...before, ...opened, delta(kind, said)]
+      return [...before, ...opened, emit(...deltaOf(kind, messageId, index, said))]
     },
     call(tool: ToolCall): string[] {
       const args = JSON.stringify(tool.arguments)
