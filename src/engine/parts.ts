@@ -57,10 +57,19 @@ export const portsOf = (
 export const createParts = async (plans: readonly PartPlan[], deps: PartsDeps): Promise<Parts> => {
   const parts: (readonly [string, Part])[] = []
   for (const plan of plans) parts.push([plan.name, await plan.create(portsOf(plan.name, deps))])
-  const statuses = () => parts.flatMap(([name, part]) => (part.status ? [[name, part.status()] as const] : []))
+  /** What a part has to say about itself; one that throws says nothing, and that is told. */
+  const heard = <T>(name: string, ask: () => T): T | undefined => {
+    try {
+      return ask()
+    } catch (error) {
+      deps.bus.emit({ event: 'loop_failed', loop: name, error })
+      return undefined
+    }
+  }
+  const statuses = () => parts.map(([name, part]) => [name, heard(name, () => part.status?.())] as const)
   return {
     start() {
-      for (const [, part] of parts) part.start()
+      for (const [name, part] of parts) heard(name, () => part.start())
     },
     async stop() {
       const stopped = await Promise.allSettled(parts.map(([, part]) => part.stop()))
@@ -69,7 +78,7 @@ export const createParts = async (plans: readonly PartPlan[], deps: PartsDeps): 
           deps.bus.emit({ event: 'loop_failed', loop: parts[i]?.[0] ?? 'part', error: one.reason })
     },
     routes: parts.flatMap(([, { routes }]) => (routes === undefined ? [] : [routes])),
-    status: () => Object.fromEntries(statuses()),
-    readings: () => parts.flatMap(([, part]) => part.metrics?.() ?? []),
+    status: () => Object.fromEntries(statuses().filter(([, said]) => said !== undefined)),
+    readings: () => parts.flatMap(([name, part]) => heard(name, () => part.metrics?.()) ?? []),
   }
 }

@@ -63,6 +63,8 @@ interface BenchOptions {
   readonly loadMs?: number
   readonly workMs?: number
   readonly random?: () => number
+  /** Listeners may throw. */
+  readonly tolerant?: boolean
   /** Makes a part that runs beside the engine. */
   readonly part?: (ports: PartPorts<never>) => Part
   readonly store?: TestStore
@@ -148,8 +150,8 @@ export const createBench = (options: BenchOptions = {}): Bench => {
   const target = createVirtualTarget({ clock, loadMs, workMs, parallel: config.parallel })
   const events: EngineEvent[] = []
   const bus = createBus({
-    failed: (_who, error) => {
-      throw error
+    failed(_who, error) {
+      if (!options.tolerant) throw error
     },
   })
   bus.onAny('test', (event) => void events.push(event))

@@ -22,15 +22,18 @@ export interface RunningForeman {
 
 const parsed = (line: string): Record<string, unknown> => JSON.parse(line) as Record<string, unknown>
 
+interface RunOptions {
+  readonly graceMs?: number
+  readonly clock?: Clock
+  /** Parts in place of the list's. */
+  readonly plans?: readonly PartPlan[]
+}
+
 /** Starts foreman in front of `targetUrl`. `env` holds more FOREMAN_* variables; `graceMs` is the drain's. */
 export const runForeman = async (
   targetUrl: string,
   env: Record<string, string> = {},
-  {
-    graceMs = 2_000,
-    clock = systemClock,
-    plans,
-  }: { graceMs?: number; clock?: Clock; plans?: readonly PartPlan[] } = {},
+  { graceMs = 2_000, clock = systemClock, plans }: RunOptions = {},
 ): Promise<RunningForeman> => {
   const dataDir = env['FOREMAN_DATA_DIR'] ?? mkdtempSync(join(tmpdir(), 'foreman-test-'))
   const loaded = loadConfig({

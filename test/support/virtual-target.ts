@@ -38,7 +38,10 @@ export interface VirtualTarget {
   awake: boolean
   /** Decides about one request; undefined leaves it to the target. */
   script: (seen: Seen) => Plan | undefined
+  /** The key that was loaded last; to set it is to load it behind everybody's back, alone. */
   resident: string | null
+  /** How many models it holds at once, 1 unless a test says otherwise; the longest loaded one makes room. */
+  modelSlots: number
   /** What /api/ps says beside the resident. */
   alsoResident: string[]
   installed: string[]
@@ -110,6 +113,8 @@ const keyOf = (body: string): { key: string; isLoad: boolean } => {
   return { key: context === undefined ? model : `${model}@${context}`, isLoad: !prompt && !messages }
 }
 
+const modelOf = (key: string) => key.split('@')[0] ?? ''
+
 interface VirtualTargetOptions {
   readonly clock: Clock
   readonly loadMs?: number
@@ -133,6 +138,7 @@ export const createVirtualTarget = ({
   let overlaps = 0
   let mostAtOnce = 0
   let cutting = new AbortController()
+  let held: string[] = []
 
   const perform = async (plan: Plan, request: Seen, options: Options): Promise<Reply> => {
     const { signal } = options
@@ -174,11 +180,13 @@ export const createVirtualTarget = ({
     mostAtOnce = Math.max(mostAtOnce, others.length + 1)
     try {
       const plan = target.script(request) ?? { kind: 'ok' }
-      if (plan.kind === 'ok' && target.resident !== request.key) {
-        target.resident = null
+      if (plan.kind === 'ok' && !held.includes(request.key)) {
+        const others = held.filter((key) => modelOf(key) !== modelOf(request.key))
+        held = others.slice(Math.max(0, others.length - (target.modelSlots - 1)), others.length)
+        if (target.modelSlots === 1) held = []
         if (loadMs > 0 && (await after(clock, loadMs, options.signal, false, true))) return gone
         loads.push(request.key)
-        target.resident = request.key
+        held.push(request.key)
       }
       return await perform(plan, request, options)
     } finally {
@@ -188,10 +196,7 @@ export const createVirtualTarget = ({
 
   const small: Record<string, () => Reply> = {
     '/api/tags': () => json(listOf(target.installed)),
-    '/api/ps': () =>
-      json(
-        listOf([...target.alsoResident, ...(target.resident === null ? [] : [target.resident.split('@')[0] ?? ''])]),
-      ),
+    '/api/ps': () => json(listOf([...target.alsoResident, ...held.map(modelOf)])),
     '/api/version': () => json({ version: '0.33.0' }),
     '/api/embed': () => json({ embeddings: [[1]] }),
   }
@@ -213,7 +218,13 @@ export const createVirtualTarget = ({
   const target: VirtualTarget = {
     awake: true,
     script: () => undefined,
-    resident: null,
+    get resident() {
+      return held.at(-1) ?? null
+    },
+    set resident(key) {
+      held = key === null ? [] : [key]
+    },
+    modelSlots: 1,
     alsoResident: [],
     installed: ['m-a:latest', 'm-b:latest'],
     seen,
