@@ -4,6 +4,7 @@ import type { Settle } from './conclusion.ts'
 import { createLoader } from './loader.ts'
 import type { Claimed } from './ports.ts'
 import { createServe, type ServeDeps } from './serve.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 export interface DispatcherDeps extends Omit<ServeDeps, 'loader'> {
   /** 0 = no age bound. */
@@ -27,6 +28,7 @@ export class Dispatcher {
   readonly #loop: Loop
   readonly #unsubscribe: () => void
   readonly #pending: Settle[] = []
+  readonly #turns: Turns
   #hasLingered = false
   #phase: DispatcherPhase = 'stopped'
   #drained = Promise.withResolvers<void>()
@@ -36,6 +38,7 @@ export class Dispatcher {
   constructor(deps: DispatcherDeps) {
     this.#deps = deps
     this.#serve = createServe({ ...deps, loader: this.#loader })
+    this.#turns = createTurns(deps.clock)
     this.#turnedAtMs = deps.clock.monotonicMs()
     const failed = (error: unknown) => deps.emit({ event: 'loop_failed', loop: 'dispatcher', error })
     this.#loop = createLoop({ name: 'dispatcher', clock: deps.clock, body: () => this.#turn(), failed })
@@ -130,12 +133,13 @@ export class Dispatcher {
     const now = clock.now()
     const { residentKeys, loadedKeys } = state.residency
     const { loadingKey } = this.#loader
+    const activeKey = roster.seats[0]?.job.residencyKey ?? null
     return queue.claim({
       now,
       slot,
-      activeKey: roster.seats[0]?.job.residencyKey ?? null,
+      activeKey,
       // While a load is on its way its jobs come first: whatever is loaded now is being pushed out.
-      residentKeys: loadingKey === null ? residentKeys : [loadingKey],
+      residentKeys: loadingKey === null ? this.#turns.order(residentKeys, activeKey) : [loadingKey],
       loadedKeys,
       agedBefore: maxWaitMs > 0 ? now - maxWaitMs : null,
     })
@@ -147,10 +151,12 @@ export class Dispatcher {
     if (isAlone && (claimed.kind !== 'job' || claimed.job.residencyKey !== this.#loader.loadingKey))
       this.#loader.abort()
     if (claimed.kind !== 'job') return
+    const ended = this.#turns.begin(claimed.job.residencyKey)
     const { roster } = this.#deps
     const seat = roster.seat(claimed.job)
     void this.#serve(seat).then((settle) => {
       this.#pending.push(settle)
+      ended()
       roster.free(seat)
       this.nudge()
     })

@@ -48,7 +48,7 @@ export interface ClaimQuery {
   readonly slot: number
   /** The key of the jobs that run: only one of that key may join them. */
   readonly activeKey: string | null
-  /** Keys whose jobs cost no load: the oldest of these goes before older ones of other keys. */
+  /** Keys whose jobs cost no load: the oldest job of the first of them that has one goes before jobs of all other keys. */
   readonly residentKeys: readonly string[]
   /** Keys that are loaded for certain: their jobs are `working` at once. */
   readonly loadedKeys: readonly string[]
@@ -67,7 +67,7 @@ export type Claimed =
 export interface EngineQueue {
   submit(job: NewJob, now: number): Promise<Submitted>
   /**
-   * Next in order is the oldest job that was created at or before `agedBefore`, else the oldest whose key is resident, else the oldest. Beside
+   * Next in order is the oldest job that was created at or before `agedBefore`, else the oldest of the first resident key that has one, else the oldest. Beside
    * running jobs only one with their key may be claimed, and only if it is next: else it is `held`, until the slots are empty.
    */
   claim(query: ClaimQuery): Promise<Claimed>

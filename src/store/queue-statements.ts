@@ -25,24 +25,18 @@ const READY = `state = 'queued' AND not_before IS NULL`
 // plan it anew at every call (a claim: 82 instead of 13 us).
 const OLDEST = `FROM jobs INDEXED BY jobs_ready WHERE ${READY} ORDER BY seq LIMIT 1`
 
-/** The oldest of the ready jobs with these keys: one look into the index for each. */
-const oldestOf = (keys: readonly string[]): string => {
-  const looks = keys.map(
+/** The oldest ready job of the first of these keys that has one: a look into the index for each. */
+const firstOf = (keys: readonly string[]): string[] =>
+  keys.map(
     (key) => `(SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +${key}
       ORDER BY seq LIMIT 1)`,
   )
-  if (looks.length === 1) return `${looks[0]}`
-  // The scalar min() of a NULL is NULL.
-  return `nullif(min(${looks.map((look) => `coalesce(${look}, ${NONE})`).join(', ')}), ${NONE})`
-}
-
-const NONE = Number.MAX_SAFE_INTEGER
 
 const claimSql = (residentKeys: number) => `UPDATE jobs SET
     state = 'loading', slot = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
   WHERE seq = coalesce(
       (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
-      ${oldestOf(Array.from({ length: residentKeys }, (_, i) => `?${i + 5}`))},
+      ${firstOf(Array.from({ length: residentKeys }, (_, i) => `?${i + 5}`)).join(',\n      ')},
       (SELECT seq ${OLDEST}))
     AND (?4 IS NULL OR residency_key = +?4)
   RETURNING seq, id, kind, endpoint, model, residency_key, state, slot, attempt, max_attempts, deferrals,

@@ -25,7 +25,7 @@ export interface ClaimQuery {
   readonly slot: number
   /** The key of the jobs in the other slots: only it may join them; null = nothing runs. */
   readonly activeKey: string | null
-  /** Jobs with these keys go first: what the target holds, or is loading. */
+  /** What the target holds, or is loading: the oldest job of the first of them that has one goes before all others. */
   readonly residentKeys: readonly string[]
   /** Jobs with these keys need no load and are `working` at once. */
   readonly loadedKeys: readonly string[]

@@ -43,7 +43,8 @@ export const createQueueModel = (maxQueue: number, slots: number) => {
     const due = queued().filter(({ notBefore }) => notBefore === null || notBefore <= now)
     const [oldest] = due
     if (oldest !== undefined && agedBefore !== null && oldest.createdAt <= agedBefore) return oldest
-    return due.find(({ key }) => residentKeys.includes(key)) ?? oldest
+    const resident = residentKeys.flatMap((wanted) => due.find(({ key }) => key === wanted) ?? [])
+    return resident[0] ?? oldest
   }
   return {
     jobs,

@@ -98,7 +98,7 @@ test('a job whose key is loaded is working at once, any other is loading first',
   expect(store.row('1')).toMatchObject({ state: 'working', attempt: 2, started_at: 1 })
 })
 
-test('of several resident keys the oldest job of any goes first', async () => {
+test('of several resident keys the oldest job of the first one goes first', async () => {
   for (const [id, key] of [
     ['1', 'a'],
     ['2', 'c'],
@@ -107,9 +107,9 @@ test('of several resident keys the oldest job of any goes first', async () => {
     ['5', 'b'],
   ] as const)
     await submit(id, key)
-  expect(await order(1, { residentKeys: ['b', 'c'] })).toEqual(['2', '3', '5', '1', '4'])
+  expect(await order(1, { residentKeys: ['b', 'c'] })).toEqual(['3', '5', '2', '1', '4'])
   for (const key of ['a', 'b', 'c', 'd']) await submit(`again-${key}`, key)
-  expect(await order(1, { residentKeys: ['d', 'x', 'b'] })).toEqual(['again-b', 'again-d', 'again-a', 'again-c'])
+  expect(await order(1, { residentKeys: ['d', 'x', 'b'] })).toEqual(['again-d', 'again-b', 'again-a', 'again-c'])
   await submit('last', 'z')
   const many = Array.from({ length: 50 }, (_, i) => `k${i}`)
   expect(await order(1, { residentKeys: many })).toEqual(['last'])
