@@ -89,7 +89,7 @@ export const compose = async (
     readings: running.readings,
   })
   bus.onAny('log', createEngineLog(log, metrics))
-  const { app, hasReturned } = createSurface({
+  const { app, returned } = createSurface({
     ...shared,
     engine,
     reader,
@@ -119,7 +119,7 @@ export const compose = async (
     engine,
     running,
     app,
-    hasReturned,
+    returned,
     instance,
     clock,
     close,

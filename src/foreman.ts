@@ -67,7 +67,7 @@ export const startForeman = async (config: Config, options: StartOptions): Promi
   if (listening.kind === 'refused') return give(listening.message)
   const { server } = listening
   life.port = server.port ?? port
-  const problem = await selfProblem(made.target, made.instance, made.hasReturned)
+  const problem = await selfProblem(made.target, made.instance, made.returned)
   if (problem !== null) {
     await server.stop(true)
     return give(`FOREMAN_OLLAMA_URL ${config.ollamaUrl} ${problem}: give it the address of an Ollama server`)

@@ -7,21 +7,25 @@ import { pathOf } from './request-path.ts'
 
 const LOOP_DETECTED = 508
 
+/** `straight`: nothing but proxies was in between. `circle`: another foreman was. */
+export type Returned = 'straight' | 'circle'
+
 export interface HopGuard {
   readonly guard: Guard
-  /** Whether one of this foreman's own requests has come back to it. */
-  hasReturned(): boolean
+  /** Whether one of this foreman's own requests has come back to it, and how; null while none has. */
+  returned(): Returned | null
 }
 
 /** `guard`, behind the check that a request does not run in a circle through `instance`. */
 export const createHopGuard = (guard: Guard, instance: string): HopGuard => {
-  let returned = false
+  let returned: Returned | null = null
   return {
-    hasReturned: () => returned,
+    returned: () => returned,
     guard(request) {
-      const problem = hopProblem(request.headers.get(HOPS_HEADER), instance)
+      const hops = request.headers.get(HOPS_HEADER)
+      const problem = hopProblem(hops, instance)
       if (problem === null) return guard(request)
-      returned = true
+      returned ??= hops === instance ? 'straight' : 'circle'
       return { kind: 'refused', response: refusal(flavourOf(pathOf(request)), LOOP_DETECTED, problem) }
     },
   }

@@ -65,7 +65,7 @@ export const createSurface = (deps: SurfaceDeps) => {
     if (engine.state.view.reachable) void engine.poller.poll()
   }
   const forward = createForward({ target, clock, random, probe: engine.probe, missed, patience: engine.patience })
-  const { guard, hasReturned } = createHopGuard(createGuard(rulesOf(config)), deps.instance)
+  const { guard, returned } = createHopGuard(createGuard(rulesOf(config)), deps.instance)
   const bodies = createBodyReader(config.maxBodyBytes)
   const { readOnly, syncDeadlineMs, artifactInlineMaxBytes, publicUrl } = config
   const app = createApp({
@@ -101,5 +101,5 @@ export const createSurface = (deps: SurfaceDeps) => {
     version,
     onBug,
   })
-  return { app, hasReturned }
+  return { app, returned }
 }

@@ -1,13 +1,13 @@
-/** A stop always ends, also when whoever reads the log has stopped reading. */
+/** What signals do to the executable: a stop always ends, and a hang-up ends no daemon. */
 import { expect, test } from 'bun:test'
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { binaryPath } from '../support/binary.ts'
+import { binaryPath, spawnForeman } from '../support/binary.ts'
 import { closedPort } from '../support/command-io.ts'
 import { createLeftovers } from '../support/leftovers.ts'
 import { eventually } from '../support/patience.ts'
 
-const { directory, later } = createLeftovers()
+const { directory, kept, later } = createLeftovers()
 
 /** A pipe that is full and that nobody reads. */
 const fullPipe = (): number => {
@@ -59,3 +59,15 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   },
   30_000,
 )
+
+test('SIGHUP is written to the log, and the daemon goes on', async () => {
+  const daemon = kept(await spawnForeman('http://127.0.0.1:9', directory()))
+  const url = await daemon.ready()
+  for (const nth of [1, 2]) {
+    process.kill(daemon.pid, 'SIGHUP')
+    await daemon.logged('hangup_ignored', nth)
+  }
+  expect((await fetch(`${url}/readyz`, { keepalive: false })).status).toBe(200)
+  daemon.kill('SIGTERM')
+  expect(await daemon.exited).toBe(0)
+})
