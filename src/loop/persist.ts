@@ -9,8 +9,8 @@ const PAUSE_MAX_MS = 2_000
 type Write<T> = () => Promise<T>
 type Refused = (error: unknown) => void
 
-/** What `write` said once it was taken, or null when the signal came first. */
-const writeUntil = async <T>(
+/** For what may be left unwritten at a stop: what `write` says once it is taken, null when the signal came first. */
+export const persistUntil = async <T>(
   signal: AbortSignal | null,
   clock: Clock,
   write: Write<T>,
@@ -29,15 +29,7 @@ const writeUntil = async <T>(
 
 /** Resolves with what `write` says once it is taken; `refused` hears of every try that was not. */
 export const persist = async <T>(clock: Clock, write: Write<T>, refused: Refused): Promise<T> => {
-  const taken = await writeUntil(null, clock, write, refused)
+  const taken = await persistUntil(null, clock, write, refused)
   if (taken === null) throw new Error('a write without a signal cannot be given up')
   return taken.said
 }
-
-/** For what may be left unwritten at a stop: true once the write is taken, false when the signal came first. */
-export const persistUntil = async (
-  signal: AbortSignal,
-  clock: Clock,
-  write: Write<unknown>,
-  refused: Refused,
-): Promise<boolean> => (await writeUntil(signal, clock, write, refused)) !== null

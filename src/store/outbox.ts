@@ -24,72 +24,134 @@ export interface OwedDelivery {
 
 type Named = Pick<OwedDelivery, 'jobSeq' | 'sequence'>
 
+/** One look at what is owed: `room` says how many more of a receiver are wanted, and what is `busy` is known already. */
+export interface Look {
+  readonly now: number
+  readonly room: (origin: string) => number
+  readonly busy: ReadonlySet<number>
+}
+
+export interface Found {
+  /** Of each receiver the longest due first. */
+  readonly lanes: readonly {
+    readonly origin: string
+    readonly due: readonly OwedDelivery[]
+    readonly hasMore: boolean
+  }[]
+  /** Wall milliseconds of the first that is due later, of the receivers with room; null = there is none. */
+  readonly nextDueAt: number | null
+  /** The next look goes on with more receivers. */
+  readonly isPartial: boolean
+}
+
 export interface Outbox {
-  /** The deliveries due at `now`, the longest due first; those in `busy` and those to `fullOrigins` are left out. */
-  due(now: number, limit: number, busy: ReadonlySet<number>, fullOrigins: ReadonlySet<string>): OwedDelivery[]
-  /** Wall milliseconds of the first due delivery that is not busy; null = nothing is owed. */
-  nextDueAt(busy: ReadonlySet<number>): number | null
-  accepted(delivery: Named): Promise<void>
+  look(look: Look): Found
+  /** Gives the next of the job, if that has happened already. */
+  accepted(delivery: Named): Promise<OwedDelivery | null>
   retryAt(delivery: Named, at: number, problem: string): Promise<void>
-  giveUp(delivery: Named, problem: string): Promise<void>
+  giveUp(delivery: Named, problem: string): Promise<OwedDelivery | null>
   /** Jobs whose receiver is behind. */
   owed(): number
 }
 
-const owedFrom = (
-  webhooks: string,
-) => `SELECT w.job_seq AS deliveryId, j.id AS jobId, j.seq AS jobSeq, j.webhook_url AS url,
+const OWED = `SELECT w.job_seq AS deliveryId, j.id AS jobId, j.seq AS jobSeq, j.webhook_url AS url,
     j.model AS model, t.sequence AS sequence, t.state AS state, t.previous_state AS previousState, t.attempt AS attempt,
     t.at AS at, t.error_code AS errorCode, t.error_message AS errorMessage, w.tries AS tries
-  FROM ${webhooks}
+  FROM webhooks w
   JOIN transitions t ON t.job_seq = w.job_seq AND t.sequence = w.sequence
-  JOIN jobs j ON j.seq = w.job_seq`
+  JOIN jobs j ON j.seq = w.job_seq
+  WHERE w.job_seq = ?1`
 
-const BY_TIME = `${owedFrom('webhooks w INDEXED BY webhooks_due')}
-  WHERE w.due_at IS NOT NULL AND w.due_at <= +?1 ORDER BY w.due_at, w.job_seq LIMIT ?2`
-
-// Hops from origin to origin and takes the first few of each: a backlog of 10,000 for one receiver costs one hop, not 10,000 rows.
+// A look hops from receiver to receiver and takes the first few of each: a backlog of 100,000 for one costs a hop, not 100,000 rows.
 const LANES = 'webhooks INDEXED BY webhooks_lanes WHERE due_at IS NOT NULL'
-const BY_LANE = `WITH RECURSIVE
-  lane (origin) AS (
-    SELECT min(origin) FROM ${LANES}
-    UNION ALL
-    SELECT (SELECT min(origin) FROM ${LANES} AND origin > lane.origin) FROM lane WHERE lane.origin IS NOT NULL),
-  candidate (job_seq) AS MATERIALIZED (
-    SELECT w.job_seq FROM lane CROSS JOIN webhooks w ON w.job_seq IN (
-      SELECT job_seq FROM ${LANES} AND origin = lane.origin AND due_at <= +?1 ORDER BY due_at, job_seq LIMIT 32)
-    WHERE lane.origin NOT IN (SELECT value FROM json_each(?3)) ORDER BY w.due_at, w.job_seq LIMIT ?2)
-  ${owedFrom('webhooks w')} WHERE w.job_seq IN candidate ORDER BY w.due_at, w.job_seq`
+// A hop costs 3 us and a row 8 us: so much of a look at most holds the event loop.
+const HOPS_MAX = 1_000
+const ROWS_MAX = 256
 
-// What has happened meanwhile has waited, so it goes first.
-const NEXT = `UPDATE webhooks SET sequence = sequence + 1, tries = 0, last_problem = ?3,
-    due_at = CASE WHEN EXISTS (SELECT 1 FROM transitions WHERE job_seq = ?1 AND sequence = ?2 + 1) THEN 0 END
-  WHERE job_seq = ?1 AND sequence = ?2`
+/** Finds what is due, receiver by receiver. */
+const createLookup = (db: Database) => {
+  const hop = db.query<{ origin: string; due_at: number }, [string]>(
+    `SELECT origin, due_at FROM ${LANES} AND origin > ?1 ORDER BY origin, due_at LIMIT 1`,
+  )
+  const lane = db.query<{ id: number; due_at: number }, [string, number]>(
+    `SELECT job_seq AS id, due_at FROM ${LANES} AND origin = ?1 ORDER BY due_at, job_seq LIMIT ?2`,
+  )
+  const owed = db.query<OwedDelivery, [number]>(OWED)
+  // Where the next look begins when this one could not visit all, and what those before it have found.
+  let from = ''
+  let nextDueAt: number | null = null
+
+  /** The first `room` of one receiver that are due and not busy, and when its next one is. */
+  const dueOf = (origin: string, room: number, { now, busy }: Look) => {
+    const due: OwedDelivery[] = []
+    const most = room + busy.size + 1
+    const heads = lane.all(origin, most)
+    for (const { id, due_at } of heads) {
+      if (due_at > now) return { due, hasMore: false, nextDueAt: due_at }
+      if (busy.has(id)) continue
+      if (due.length === room) return { due, hasMore: true, nextDueAt: null }
+      const row = owed.get(id)
+      if (row !== null) due.push(row)
+    }
+    return { due, hasMore: heads.length === most, nextDueAt: null }
+  }
+
+  return (look: Look): Found => {
+    const lanes: Found['lanes'][number][] = []
+    if (from === '') nextDueAt = null
+    const later = (at: number | null) => {
+      if (at !== null && (nextDueAt === null || at < nextDueAt)) nextDueAt = at
+    }
+    let rows = 0
+    for (let hops = 0; hops < HOPS_MAX && rows < ROWS_MAX; hops++) {
+      const found = hop.get(from)
+      if (found === null) {
+        from = ''
+        return { lanes, nextDueAt, isPartial: false }
+      }
+      from = found.origin
+      const room = look.room(from)
+      if (room === 0) continue
+      if (found.due_at > look.now) {
+        later(found.due_at)
+        continue
+      }
+      const { due, hasMore, nextDueAt: at } = dueOf(from, room, look)
+      later(at)
+      rows += due.length
+      if (due.length > 0) lanes.push({ origin: from, due, hasMore })
+    }
+    return { lanes, nextDueAt, isPartial: true }
+  }
+}
 
 /** The outbox of one database. Outcomes are quick writes: one lost to a power cut is delivered again, with the same id. */
 export const createOutbox = ({ db, ledger }: { db: Database; ledger: Ledger }): Outbox => {
-  const byTime = db.query<OwedDelivery, [number, number]>(BY_TIME)
-  const byLane = db.query<OwedDelivery, [number, number, string]>(BY_LANE)
-  const first = db.query<{ id: number; due_at: number }, [number]>(
-    'SELECT job_seq AS id, due_at FROM webhooks INDEXED BY webhooks_due WHERE due_at IS NOT NULL ORDER BY due_at, job_seq LIMIT ?1',
-  )
-  const next = db.query<unknown, [number, number, string | null]>(NEXT)
+  const look = createLookup(db)
+  const row = db.query<OwedDelivery, [number]>(OWED)
+  // Two statements, because one that leaves the due time alone leaves the indexes alone: what comes next has waited, so it is due.
+  const step = db.query(`UPDATE webhooks SET sequence = sequence + 1, tries = 0, last_problem = ?3
+    WHERE job_seq = ?1 AND sequence = ?2 AND EXISTS (SELECT 1 FROM transitions WHERE job_seq = ?1 AND sequence = ?2 + 1)`)
+  const finish = db.query(`UPDATE webhooks SET sequence = sequence + 1, tries = 0, last_problem = ?3, due_at = NULL
+    WHERE job_seq = ?1 AND sequence = ?2`)
   const retry = db.query(`UPDATE webhooks SET tries = tries + 1, due_at = ?3, last_problem = ?4
     WHERE job_seq = ?1 AND sequence = ?2`)
   const owed = db.query<{ n: number }, []>(`SELECT count(*) AS n FROM webhooks INDEXED BY webhooks_due
     WHERE due_at IS NOT NULL`)
-  const write = async (run: () => unknown) => void (await ledger.write('quick', run))
+
+  const goOn = ({ jobSeq, sequence }: Named, problem: string | null) =>
+    ledger.write('lazy', () => {
+      if (step.run(jobSeq, sequence, problem).changes > 0) return row.get(jobSeq)
+      finish.run(jobSeq, sequence, problem)
+      return null
+    })
   return {
-    due(now, limit, busy, fullOrigins) {
-      const most = limit + busy.size
-      const found =
-        fullOrigins.size === 0 ? byTime.all(now, most) : byLane.all(now, most, JSON.stringify([...fullOrigins]))
-      return found.filter(({ deliveryId }) => !busy.has(deliveryId)).slice(0, limit)
+    look,
+    accepted: (delivery) => goOn(delivery, null),
+    giveUp: goOn,
+    async retryAt({ jobSeq, sequence }, at, problem) {
+      await ledger.write('lazy', () => retry.run(jobSeq, sequence, at, problem))
     },
-    nextDueAt: (busy) => first.all(busy.size + 1).find(({ id }) => !busy.has(id))?.due_at ?? null,
-    accepted: ({ jobSeq, sequence }) => write(() => next.run(jobSeq, sequence, null)),
-    retryAt: ({ jobSeq, sequence }, at, problem) => write(() => retry.run(jobSeq, sequence, at, problem)),
-    giveUp: ({ jobSeq, sequence }, problem) => write(() => next.run(jobSeq, sequence, problem)),
     owed: () => owed.get()?.n ?? 0,
   }
 }

@@ -4,10 +4,11 @@ import type { Emit } from '../domain/job/events.ts'
 import { isFinal, type JobState } from '../domain/job/job.ts'
 import { type ArtifactFacts, type TransitionFacts, webhookEvent } from '../domain/job/webhook-event.ts'
 import { checkUrl, type OffLimit, portOf, type WebhookPolicy } from './address.ts'
-import { type Courier, createCourier, type Outbox, type Owed } from './courier.ts'
+import { type Courier, createCourier } from './courier.ts'
 import { createDelivery, type DeliveryDeps } from './delivery.ts'
 import { localAddresses, systemResolve } from './network.ts'
 import { createOffLimits } from './off-limits.ts'
+import type { Outbox, Owed } from './outbox.ts'
 
 /** An owed delivery with the transition that it tells of. */
 export interface OwedTransition extends Owed, TransitionFacts {
@@ -67,8 +68,14 @@ export const createDeliveries = (deps: DeliveriesDeps): Deliveries => {
     const event = webhookEvent({ id: jobId, model }, owed, artifacts, { inlineMaxBytes, publicUrl })
     return { id: `${jobId}_${sequence}`, body: new TextEncoder().encode(JSON.stringify(event)) }
   }
+  const courier = createCourier({ outbox, delivery, compose, clock, random, emit })
   return {
-    ...createCourier({ outbox, delivery, compose, clock, random, emit }),
+    start: courier.start,
+    nudge: courier.nudge,
+    async stop(graceMs) {
+      await courier.stop(graceMs)
+      delivery.close()
+    },
     async check(text) {
       const checked = checkUrl(text, policy, await offLimits())
       return checked.kind === 'ok' ? { kind: 'ok', url: checked.url.href } : checked

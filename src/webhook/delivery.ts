@@ -2,14 +2,15 @@
 import type { Clock } from '../domain/clock.ts'
 import { drainBody } from '../domain/wire/body.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
-import type { ReceiverClient, Reply, ReplyBody } from './client.ts'
+import type { ReceiverClient, ReceiverRequest, Reply, ReplyBody, SendLimits } from './client.ts'
+import { createConnections, type Destination } from './connections.ts'
 import { createResolver, type Resolved, type ResolverDeps } from './resolve.ts'
 import { signatureHeaders } from './signature.ts'
 
 /** What a delivery needs. */
 export interface DeliveryDeps extends ResolverDeps {
   /** A client of this origin that dials this address and resolves nothing. */
-  readonly open: (to: { readonly origin: string; readonly address: string }) => ReceiverClient
+  readonly open: (to: Destination) => ReceiverClient
   readonly clock: Clock
   readonly secrets: readonly string[]
   readonly version: string
@@ -31,13 +32,21 @@ export type DeliveryOutcome =
   | { readonly kind: 'accepted'; readonly status: number }
   /** 410: the receiver wants no more of it. */
   | { readonly kind: 'gone' }
-  | { readonly kind: 'retry'; readonly reason: string; readonly retryAfterMs: number | null }
+  /** `isAnswer`: the receiver itself said no, so it is there. */
+  | {
+      readonly kind: 'retry'
+      readonly reason: string
+      readonly retryAfterMs: number | null
+      readonly isAnswer: boolean
+    }
   /** The policy lets it go nowhere; nothing was dialled. */
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'aborted' }
 
 export interface Delivery {
   deliver(post: WebhookPost): Promise<DeliveryOutcome>
+  /** Closes the connections that are kept for more. */
+  close(): void
 }
 
 /** The two bounds of one try: its time, and whoever wants to stop. */
@@ -55,10 +64,11 @@ const COURTESY_MS = 1_000
 
 /** The webhooks' way out. */
 export const createDelivery = (deps: DeliveryDeps): Delivery => {
-  const { open, clock, secrets, version, tryTimeoutMs = TRY_TIMEOUT_MS } = deps
+  const { clock, secrets, version, tryTimeoutMs = TRY_TIMEOUT_MS } = deps
   const resolve = createResolver(deps)
+  const connections = createConnections(deps.open, clock)
 
-  const requestOf = (url: URL, { id, body }: WebhookPost) => {
+  const requestOf = (url: URL, { id, body }: WebhookPost): ReceiverRequest => {
     const timestampS = Math.floor(clock.now() / 1_000)
     const headers: [string, string][] = [
       ['Content-Type', 'application/json'],
@@ -68,20 +78,11 @@ export const createDelivery = (deps: DeliveryDeps): Delivery => {
     return { method: 'POST', path: `${url.pathname}${url.search}`, headers, body }
   }
 
-  const postTo = async (
-    address: string,
-    url: URL,
-    post: WebhookPost,
-    limits: { readonly signal: AbortSignal; readonly connectTimeoutMs: number },
-  ): Promise<Reply> => {
-    const client = open({ origin: url.origin, address })
-    try {
-      const reply = await client.send(requestOf(url, post), { reuse: false, ...limits })
-      if (reply.kind === 'answered') await readAway(reply.body, clock)
-      return reply
-    } finally {
-      client.close()
-    }
+  const send = async (client: ReceiverClient, request: ReceiverRequest, limits: SendLimits): Promise<Reply> => {
+    const reply = await client.send(request, { reuse: true, ...limits })
+    // Closed by the receiver at the moment it was taken for this: what was sent there says nothing about the receiver.
+    if (reply.kind === 'broken' && reply.reused) return client.send(request, { reuse: false, ...limits })
+    return reply
   }
 
   /** Only a connection that never came up is tried at the name's next address: anything else may have been received. */
@@ -90,11 +91,16 @@ export const createDelivery = (deps: DeliveryDeps): Delivery => {
     post: WebhookPost,
     signal: AbortSignal,
   ): Promise<Reply> => {
+    const request = requestOf(url, post)
     let reply: Reply = { kind: 'aborted' }
     for (const [i, address] of addresses.entries()) {
       // A first address without a way to it (IPv6, mostly) must leave time for the others.
       const connectTimeoutMs = i === addresses.length - 1 ? tryTimeoutMs : tryTimeoutMs / 4
-      reply = await postTo(address, url, post, { signal, connectTimeoutMs })
+      reply = await connections.through({ origin: url.origin, address }, async (client) => {
+        const answer = await send(client, request, { signal, connectTimeoutMs })
+        if (answer.kind === 'answered') await readAway(answer.body, clock)
+        return answer
+      })
       if (reply.kind !== 'unreached') break
     }
     return reply
@@ -107,7 +113,7 @@ export const createDelivery = (deps: DeliveryDeps): Delivery => {
       try {
         // A lookup cannot be called back, so it is left behind when the time is up.
         const resolved = await Promise.race([resolve(post.url), bounds.over])
-        if (resolved.kind === 'unresolved') return retry(resolved.reason)
+        if (resolved.kind === 'unresolved') return unheard(resolved.reason)
         if (resolved.kind !== 'resolved') return resolved
         const reply = await postAlong(resolved, post, bounds.signal)
         return reply.kind === 'aborted' ? await bounds.over : judge(reply)
@@ -115,14 +121,11 @@ export const createDelivery = (deps: DeliveryDeps): Delivery => {
         bounds.release()
       }
     },
+    close: connections.close,
   }
 }
 
-const retry = (reason: string, retryAfterMs: number | null = null): DeliveryOutcome => ({
-  kind: 'retry',
-  reason,
-  retryAfterMs,
-})
+const unheard = (reason: string): DeliveryOutcome => ({ kind: 'retry', reason, retryAfterMs: null, isAnswer: false })
 
 const createBounds = (clock: Clock, timeoutMs: number, stop: AbortSignal | undefined): Bounds => {
   const controller = new AbortController()
@@ -130,7 +133,7 @@ const createBounds = (clock: Clock, timeoutMs: number, stop: AbortSignal | undef
   const cancelTimer = clock.after(timeoutMs, giveUp)
   stop?.addEventListener('abort', giveUp, { once: true })
   const over = new Promise<DeliveryOutcome>((resolve) => {
-    const end = () => resolve(stop?.aborted ? { kind: 'aborted' } : retry(`no answer within ${timeoutMs} ms`))
+    const end = () => resolve(stop?.aborted ? { kind: 'aborted' } : unheard(`no answer within ${timeoutMs} ms`))
     controller.signal.addEventListener('abort', end, { once: true })
   })
   const release = () => {
@@ -147,12 +150,12 @@ const judge = (reply: Exclude<Reply, { kind: 'aborted' }>): DeliveryOutcome => {
       if (status >= 200 && status < 300) return { kind: 'accepted', status }
       if (status === 410) return { kind: 'gone' }
       const reason = `it answered ${status}${status < 400 ? ', and redirects are not followed' : ''}`
-      return retry(reason, retryAfterMs(reply.headers))
+      return { kind: 'retry', reason, retryAfterMs: retryAfterMs(reply.headers), isAnswer: true }
     }
     case 'unreached':
-      return retry(`it could not be reached (${reply.code}): ${reply.message}`)
+      return unheard(`it could not be reached (${reply.code}): ${reply.message}`)
     case 'broken':
-      return retry(`the connection broke before an answer (${reply.code}): ${reply.message}`)
+      return unheard(`the connection broke before an answer (${reply.code}): ${reply.message}`)
     default:
       return reply satisfies never
   }

@@ -11,6 +11,7 @@ import { binaryPath, temporaryDirectory } from '../support/binary.ts'
 import { createDice } from '../support/chance.ts'
 import { figure, seedOf } from '../support/figures.ts'
 import { prompt } from '../support/lives.ts'
+import { dueNow } from '../support/owed.ts'
 import { eventually } from '../support/patience.ts'
 import { temporaryDirectory as fastDirectory, newJob, opened, plainClaim } from '../support/store.ts'
 
@@ -119,7 +120,7 @@ const writeLog = async (path: string): Promise<Written[]> => {
     if (claimed.kind !== 'job') throw new Error('nothing to claim')
     const artifact = { name: 'completion', contentType: 'application/json', body: new Uint8Array(500) }
     await queue.settle(claimed.job, { to: 'done', usage: noUsage }, i, [artifact])
-    for (const owed of outbox.due(i, 3, new Set(), new Set())) await outbox.accepted(owed)
+    for (const owed of dueNow(outbox, i, 3)) await outbox.accepted(owed)
   }
   copyFileSync(path, `${path}.kept`)
   copyFileSync(`${path}-wal`, `${path}-wal.kept`)

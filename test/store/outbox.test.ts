@@ -7,18 +7,18 @@ import { join } from 'node:path'
 import { noUsage } from '../../src/domain/job/job.ts'
 import { migrations } from '../../src/store/migrate.ts'
 import { createOutbox } from '../../src/store/outbox.ts'
+import { dueNow, nextDueAt } from '../support/owed.ts'
 import { createTestStore, newJob, opened, plainClaim, temporaryDirectory } from '../support/store.ts'
 
 const store = createTestStore({ fast: true })
 afterAll(store.close)
 beforeEach(store.clear)
 
-const none = new Set<never>()
 const hook = { webhookUrl: 'https://receiver.test:9/hook?a=/b' }
 
 const createRig = () => {
   const outbox = createOutbox({ db: store.db, ledger: store.ledger })
-  const due = (now = 100) => outbox.due(now, 10, none, none)
+  const due = (now = 100) => dueNow(outbox, now)
   const shown = (now?: number) =>
     due(now).map(({ jobId, sequence, state, tries }) => `${jobId} ${sequence} ${state} ${tries}`)
   return { outbox, due, shown }
@@ -38,9 +38,9 @@ test('a transition is due when the one before is taken or given up, and at once 
   await outbox.giveUp(due()[0]!, 'enough')
   expect(shown()).toEqual(['a 3 working 0'])
   await outbox.accepted(due()[0]!)
-  expect([shown(), outbox.owed(), outbox.nextDueAt(none)]).toEqual([[], 0, null])
+  expect([shown(), outbox.owed(), nextDueAt(outbox)]).toEqual([[], 0, null])
   await store.queue.settle(claimed.job, { to: 'done', usage: noUsage }, 7)
-  expect([shown(6), shown(7), outbox.owed(), outbox.nextDueAt(none)]).toEqual([[], ['a 4 done 0'], 1, 7])
+  expect([shown(6), shown(7), outbox.owed(), nextDueAt(outbox)]).toEqual([[], ['a 4 done 0'], 1, 7])
   await outbox.accepted(due()[0]!)
   expect([shown(), outbox.owed()]).toEqual([[], 0])
 })

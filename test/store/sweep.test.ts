@@ -3,6 +3,7 @@ import { afterAll, beforeEach, expect, test } from 'bun:test'
 import { statSync } from 'node:fs'
 import { createOutbox } from '../../src/store/outbox.ts'
 import { figure } from '../support/figures.ts'
+import { dueNow } from '../support/owed.ts'
 import { createTestStore, newJob } from '../support/store.ts'
 
 const store = createTestStore({ fast: true })
@@ -74,11 +75,11 @@ test('a job that owes a webhook stays until it is told or given up, and hides no
   }
   expect(sum(await sweepAll())).toBe(450)
   expect([count('jobs'), outbox.owed()]).toEqual([450, 450])
-  for (const [i, owed] of outbox.due(10_000, 450, new Set(), new Set()).entries())
+  for (const [i, owed] of dueNow(outbox, 10_000, 450).entries())
     await (i % 2 === 0 ? outbox.giveUp(owed, 'nobody there') : outbox.accepted(owed))
   // Each of them owes its second webhook still.
   expect(await sweepAll()).toEqual([])
-  for (const owed of outbox.due(10_000, 450, new Set(), new Set())) await outbox.accepted(owed)
+  for (const owed of dueNow(outbox, 10_000, 450)) await outbox.accepted(owed)
   expect(sum(await sweepAll())).toBe(450)
   expect([count('jobs'), count('transitions'), count('webhooks')]).toEqual([0, 0, 0])
 })

@@ -28,7 +28,12 @@ const target = (...args: Parameters<typeof startScriptedTarget>) => {
   return started
 }
 
-const late = { kind: 'retry', reason: `no answer within ${TRY_TIMEOUT_MS} ms`, retryAfterMs: null } as const
+const late = {
+  kind: 'retry',
+  reason: `no answer within ${TRY_TIMEOUT_MS} ms`,
+  retryAfterMs: null,
+  isAnswer: false,
+} as const
 
 /** Writes `text` again and again, as long as it is taken. */
 const keepWriting = (socket: { write(text: string): number }, text: string, everyMs: number) => {

@@ -1,6 +1,7 @@
 /** A courier on a virtual clock with receivers that a test writes as functions; it must never touch a socket. */
-import { type Courier, type CourierEvent, createCourier } from '../../src/webhook/courier.ts'
+import { type Courier, createCourier } from '../../src/webhook/courier.ts'
 import type { DeliveryOutcome } from '../../src/webhook/delivery.ts'
+import type { CourierEvent } from '../../src/webhook/flight.ts'
 import { createDice } from '../support/chance.ts'
 import { createVirtualClock, type VirtualClock } from '../support/virtual-clock.ts'
 import { createMemoryOutbox, type MemoryOutbox } from './memory-outbox.ts'
@@ -31,7 +32,15 @@ export const failed = (retryAfterMs: number | null = null): DeliveryOutcome => (
   kind: 'retry',
   reason: 'it answered 503',
   retryAfterMs,
+  isAnswer: true,
 })
+/** Nobody answers there. */
+export const unreached: DeliveryOutcome = {
+  kind: 'retry',
+  reason: 'it could not be reached (refused): connection refused',
+  retryAfterMs: null,
+  isAnswer: false,
+}
 
 export type Receive = (attempt: Try) => DeliveryOutcome | Promise<DeliveryOutcome>
 
@@ -48,7 +57,7 @@ export const createCourierRig = (receive: Receive, { seed = 1, outbox = createMe
 
   const bounded = (answer: DeliveryOutcome | Promise<DeliveryOutcome>, signal: AbortSignal | undefined) =>
     new Promise<DeliveryOutcome>((resolve, reject) => {
-      const cancel = clock.after(10_000, () => resolve(failed()))
+      const cancel = clock.after(10_000, () => resolve({ ...unreached, reason: 'no answer within 10000 ms' }))
       signal?.addEventListener('abort', () => {
         cancel()
         resolve({ kind: 'aborted' })

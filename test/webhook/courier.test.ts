@@ -124,11 +124,11 @@ describe('trouble inside', () => {
       return accepted
     })
     const id = rig.outbox.owe('a', 'http://good/')
-    const { due } = rig.outbox
+    const { look } = rig.outbox
     let broken = true
-    rig.outbox.due = (...args) => {
+    rig.outbox.look = (asked) => {
       if (broken) throw new Error('no database')
-      return due(...args)
+      return look(asked)
     }
     rig.courier.start()
     await rig.clock.advance(5_000)
@@ -160,6 +160,21 @@ describe('stop', () => {
     expect(rig.outbox.get(hanging).tries).toBe(0)
     expect(rig.tries.length).toBe(2)
     expect(rig.clock.pending).toBe(0)
+  })
+
+  test('asked for twice is waited for twice, and the shorter grace counts', async () => {
+    const rig = createCourierRig(() => hangs())
+    rig.outbox.owe('a', 'http://hanging/')
+    rig.courier.start()
+    await rig.clock.advance(10)
+    const order: string[] = []
+    const first = rig.courier.stop(9_000).then(() => order.push('first'))
+    const second = rig.courier.stop(500).then(() => order.push('second'))
+    await rig.clock.advance(499)
+    expect([order, rig.inFlight()]).toEqual([[], 1])
+    await rig.clock.advance(1)
+    await Promise.all([first, second])
+    expect([rig.inFlight(), rig.clock.pending]).toEqual([0, 0])
   })
 
   test('a disk that refuses to the end does not hold it either', async () => {

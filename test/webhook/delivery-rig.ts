@@ -19,7 +19,7 @@ export interface RigOptions {
 
 export interface DeliveryRig {
   readonly delivery: Delivery
-  /** `address` of every connection that was tried, in order. */
+  /** `address` of every client that was opened, in order; one that is open already is used again. */
   readonly dialled: string[]
   readonly lookups: string[]
   post(url: string, more?: Partial<WebhookPost>): Promise<DeliveryOutcome>
@@ -57,6 +57,7 @@ export const createDeliveryRig = ({ ca, resolve, clock, ...options }: RigOptions
     lookups,
     post: (url, more) => delivery.deliver({ url, id: 'job_1', body: Buffer.from('{"sequence":1}'), ...more }),
     expectNoLeaks() {
+      delivery.close()
       expect(clients.reduce((open, client) => open + client.openSockets(), 0)).toBe(0)
       expect(counting.pending()).toBe(0)
     },

@@ -55,7 +55,6 @@ describe('what the receiver gets', () => {
     expect(only).toMatchObject({ method: 'POST', path: '/hook/%C3%A4?key=a%20b', body })
     const headers = Object.fromEntries(only!.headers)
     expect(headers).toEqual({
-      connection: 'close',
       'content-length': String(body.length),
       'content-type': 'application/json',
       host: `receiver.test:${port}`,
@@ -105,6 +104,7 @@ describe('what an answer is taken for', () => {
       kind: 'retry',
       reason: `it answered ${status}`,
       retryAfterMs: null,
+      isAnswer: true,
     })
   })
 
@@ -129,7 +129,7 @@ describe('what an answer is taken for', () => {
     const date = 'Thu, 01 Jan 2026 00:00:00 GMT'
     const { port } = startReceiver(() => new Response(null, { status: 503, headers: { date, 'retry-after': value } }))
     const outcome = await rigOf().post(`http://127.0.0.1:${port}/`)
-    expect(outcome).toEqual({ kind: 'retry', reason: 'it answered 503', retryAfterMs })
+    expect(outcome).toEqual({ kind: 'retry', reason: 'it answered 503', retryAfterMs, isAnswer: true })
   })
 
   test('nobody listening, a reset and nonsense are all tried again', async () => {
@@ -141,7 +141,11 @@ describe('what an answer is taken for', () => {
     servers.push(reset, hangsUp, nonsense)
     const rig = rigOf()
     for (const port of [closed.port, reset.port, hangsUp.port, nonsense.port])
-      expect(await rig.post(`http://127.0.0.1:${port}/`)).toMatchObject({ kind: 'retry', retryAfterMs: null })
+      expect(await rig.post(`http://127.0.0.1:${port}/`)).toMatchObject({
+        kind: 'retry',
+        retryAfterMs: null,
+        isAnswer: false,
+      })
   })
 
   test('an acceptance counts although the rest of the answer breaks off', async () => {

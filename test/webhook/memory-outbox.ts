@@ -1,8 +1,9 @@
 /** An outbox in memory with the real one's rules: per job only the first delivery that is owed is due. */
-import type { Outbox, Owed } from '../../src/webhook/courier.ts'
+import type { Outbox, Owed } from '../../src/webhook/outbox.ts'
 
 /** A delivery as the tests write it down. */
 export interface TestDelivery extends Owed {
+  readonly row: number
   readonly sequence: number
   readonly tries: number
   readonly dueAt: number
@@ -11,36 +12,56 @@ export interface TestDelivery extends Owed {
 }
 
 export interface MemoryOutbox extends Outbox<TestDelivery> {
+  /** The row that is owed from now on. */
   owe(jobId: string, url: string, dueAt?: number): number
-  get(deliveryId: number): TestDelivery
+  get(row: number): TestDelivery
   all(): TestDelivery[]
-  /** Calls of `due`, and how many rows they gave. */
+  /** Looks, and how many rows they gave. */
   readonly asked: { calls: number; rows: number }
   /** The next `count` writes throw, as a full disk would. */
   failWrites(count: number): void
 }
 
-/** `originsKept` false ignores `fullOrigins`, as an outbox may. */
-export const createMemoryOutbox = ({ originsKept = true } = {}): MemoryOutbox => {
+/** A look visits at most `lanesMax` receivers. */
+export const createMemoryOutbox = ({ lanesMax = Number.POSITIVE_INFINITY } = {}): MemoryOutbox => {
   const rows = new Map<number, TestDelivery>()
+  // Of each job the rows in order; those before `heads` are over.
+  const jobs = new Map<string, number[]>()
+  const heads = new Map<string, number>()
+  const origins = new Map<string, Set<string>>()
   const asked = { calls: 0, rows: 0 }
   let failing = 0
-  const heads = () => {
-    const seen = new Set<string>()
-    const owed = [...rows.values()].filter(({ state }) => state === 'owed')
-    const firsts = owed.filter(({ jobId }) => !seen.has(jobId) && seen.add(jobId))
-    return firsts.sort((a, b) => a.dueAt - b.dueAt || a.deliveryId - b.deliveryId)
+  let from = ''
+
+  const get = (row: number) => rows.get(row)!
+  const headOf = (jobId: string): TestDelivery | null => {
+    const row = jobs.get(jobId)?.[heads.get(jobId) ?? 0]
+    return row === undefined ? null : get(row)
   }
-  const change = async (deliveryId: number, changes: Partial<TestDelivery>) => {
+  const owedBy = (origin: string): TestDelivery[] =>
+    [...(origins.get(origin) ?? [])]
+      .map(headOf)
+      .filter((row) => row !== null)
+      .sort((a, b) => a.dueAt - b.dueAt || a.row - b.row)
+
+  const change = async (id: number, changes: Partial<TestDelivery>) => {
     if (failing > 0) {
       failing--
       throw new Error('disk full')
     }
-    const row = rows.get(deliveryId)
-    if (row?.state !== 'owed') throw new Error(`delivery ${deliveryId} is not owed`)
-    rows.set(deliveryId, { ...row, tries: row.tries + 1, ...changes })
+    const row = rows.get(id)
+    if (row?.state !== 'owed') throw new Error(`row ${id} is not owed`)
+    rows.set(id, { ...row, tries: row.tries + 1, ...changes })
   }
-  const get = (deliveryId: number) => rows.get(deliveryId)!
+  const over = async (row: number, changes: Partial<TestDelivery>): Promise<TestDelivery | null> => {
+    await change(row, changes)
+    const { jobId, url } = get(row)
+    heads.set(jobId, (heads.get(jobId) ?? 0) + 1)
+    const next = headOf(jobId)
+    if (next === null) origins.get(new URL(url).origin)?.delete(jobId)
+    return next
+  }
+
   return {
     asked,
     get,
@@ -49,24 +70,35 @@ export const createMemoryOutbox = ({ originsKept = true } = {}): MemoryOutbox =>
       failing = count
     },
     owe(jobId, url, dueAt = 0) {
-      const deliveryId = rows.size + 1
-      const sequence = [...rows.values()].filter((row) => row.jobId === jobId).length + 1
-      rows.set(deliveryId, { deliveryId, jobId, url, sequence, tries: 0, dueAt, state: 'owed', problem: null })
-      return deliveryId
+      const row = rows.size + 1
+      const before = jobs.get(jobId) ?? []
+      jobs.set(jobId, [...before, row])
+      const { origin } = new URL(url)
+      origins.set(origin, (origins.get(origin) ?? new Set()).add(jobId))
+      const sequence = before.length + 1
+      const deliveryId = [...jobs.keys()].indexOf(jobId) + 1
+      rows.set(row, { row, deliveryId, jobId, url, sequence, tries: 0, dueAt, state: 'owed', problem: null })
+      return row
     },
-    due(now, limit, busy, fullOrigins) {
-      const isFree = ({ deliveryId, url }: TestDelivery) =>
-        !busy.has(deliveryId) && !(originsKept && fullOrigins.has(new URL(url).origin))
-      const page = heads()
-        .filter((row) => row.dueAt <= now && isFree(row))
-        .slice(0, limit)
+    look({ now, room, busy }) {
+      const waiting = [...origins.keys()].filter((origin) => origin > from).sort()
+      const visited = waiting.slice(0, lanesMax)
+      const open = visited.filter((origin) => room(origin) > 0).map((origin) => ({ origin, owed: owedBy(origin) }))
+      const lanes = open.map(({ origin, owed }) => {
+        const due = owed.filter(({ dueAt, deliveryId }) => dueAt <= now && !busy.has(deliveryId))
+        return { origin, due: due.slice(0, room(origin)), hasMore: due.length > room(origin) }
+      })
+      const later = open.flatMap(({ owed }) => owed.map(({ dueAt }) => dueAt)).filter((at) => at > now)
+      const isPartial = visited.length < waiting.length
+      from = isPartial ? (visited.at(-1) ?? '') : ''
       asked.calls++
-      asked.rows += page.length
-      return page
+      for (const { due } of lanes) asked.rows += due.length
+      return { lanes, nextDueAt: later.length === 0 ? null : Math.min(...later), isPartial }
     },
-    nextDueAt: (busy) => heads().find(({ deliveryId }) => !busy.has(deliveryId))?.dueAt ?? null,
-    accepted: ({ deliveryId }) => change(deliveryId, { state: 'accepted' }),
-    retryAt: ({ deliveryId }, dueAt, problem) => change(deliveryId, { dueAt, problem }),
-    giveUp: ({ deliveryId }, problem) => change(deliveryId, { state: 'given_up', problem }),
+    accepted: ({ row }) => over(row, { state: 'accepted' }),
+    async retryAt({ row }, dueAt, problem) {
+      await change(row, { dueAt, problem })
+    },
+    giveUp: ({ row }, problem) => over(row, { state: 'given_up', problem }),
   }
 }
