@@ -86,6 +86,17 @@ describe('docs/reference/cli.md', () => {
     },
   )
 
+  test('and README and configuration.md name every verb', async () => {
+    const named = (text: string) => [...text.matchAll(/`([a-z]+)`/g)].map(([, name]) => name ?? '')
+    const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text()
+    const [, commands = ''] = /\n## Commands\n([\s\S]*?)\n## /.exec(readme) ?? []
+    expect(named(commands).sort()).toEqual(verbs.map(({ name }) => name).sort())
+    const [, clients = ''] =
+      /commands that talk to a running foreman \((.*?)\)/.exec(await reference('configuration')) ?? []
+    const local = ['serve', 'simulate', 'version']
+    expect(named(clients)).toEqual(verbs.map(({ name }) => name).filter((name) => !local.includes(name)))
+  })
+
   test('lists the exit codes', async () => {
     const text = await reference('cli')
     for (const [code, meaning] of exitCodeMeanings) expect(text).toContain(`| ${code} | ${meaning} |`)
