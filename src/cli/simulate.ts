@@ -31,6 +31,8 @@ Usage:  foreman simulate [flags]
   --curve 1,1.6,2.1,2.5    what requests of one model gain side by side: total
                            speed with 1, 2, 3, 4 of them (this is the default;
                            the last holds beyond)
+  --speech words|tokens    what it says: words, JSON by schema and tool calls as
+                           a model would (default), or tok0 tok1 tok2 to count
   --max-loaded-models N    as OLLAMA_MAX_LOADED_MODELS; default 1
   --max-queue N            as OLLAMA_MAX_QUEUE; default 512
   --no-deadlock            without Ollama's own deadlock: there, a request that
@@ -64,6 +66,7 @@ const options = {
   // The name of the first version.
   'num-parallel': { type: 'string' },
   curve: { type: 'string' },
+  speech: { type: 'string' },
   'max-queue': { type: 'string' },
   'no-deadlock': { type: 'boolean' },
   'control-port': { type: 'string' },
@@ -121,6 +124,7 @@ export const simulatorOptions = (flags: Flags): SimulatorOptions | string => {
     loadMs: read('load', believablePace.loadMs, delay, 'a duration such as 1.5s or 0'),
     firstTokenMs: read('first-token', believablePace.firstTokenMs, delay, 'a duration such as 200ms or 0'),
     tokensPerSecond: count('tokens-per-second', believablePace.tokensPerSecond, 0),
+    speech: read('speech', believablePace.speech, readSpeech, 'words or tokens'),
     maxLoadedModels: count('max-loaded-models', 1, 1),
     numParallel: count('parallel', count('num-parallel', 1, 1), 1),
     curve: read('curve', believablePace.curve, readCurve, 'total speeds such as 1,1.6,2.1,2.5'),
@@ -140,6 +144,8 @@ const delay = (text: string) => {
   const parsed = parseDurationMs(text)
   return parsed.kind === 'ok' && parsed.value >= 0 && parsed.value <= 3_600_000 ? parsed.value : undefined
 }
+
+const readSpeech = (text: string) => (text === 'words' || text === 'tokens' ? text : undefined)
 
 const readCurve = (text: string): readonly number[] | undefined => {
   const curve = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))

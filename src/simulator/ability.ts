@@ -1,7 +1,8 @@
 /** What a model can be asked for, read from a request: keep-alive, tools, capabilities, the prompt; it must never answer. */
 import { parseCallerKeepAlive } from '../domain/wire/keep-alive.ts'
 import type { Capability, InstalledModel } from './model.ts'
-import { type Bag, bag, bags, text } from './request-body.ts'
+import { type Bag, bag, bags, contentText, text } from './request-body.ts'
+import { sampleOf } from './schema-sample.ts'
 import type { Stage } from './stage.ts'
 import type { ToolCall } from './voice.ts'
 
@@ -17,21 +18,51 @@ const exampleOf = (schema: Bag): unknown => {
   return examples[text(schema.type)] ?? 'Paris'
 }
 
-/** The call a model makes of the first tool it was offered. */
-export const toolCall = (stage: Stage, model: InstalledModel, tools: unknown): ToolCall | null => {
-  const [first] = bags(tools)
-  if (!first) return null
-  // The Responses and Messages APIs describe a tool without the `function` level.
-  const described = first.function === undefined ? first : bag(first.function)
-  const { properties } = bag(described.parameters ?? described.input_schema)
-  const args = Object.entries(bag(properties)).map(([name, schema]) => [name, exampleOf(bag(schema))])
+/** A tool as all APIs describe it; the Responses and Messages APIs do without the `function` level. */
+const described = (tool: Bag): Bag => (tool.function === undefined ? tool : bag(tool.function))
+
+// Words in the names of tools that say nothing about what they are for.
+const empty = new Set(['get', 'set', 'the', 'current', 'find', 'search', 'call', 'use', 'list', 'make', 'do', 'for'])
+
+/** Whether the prompt names the tool, or speaks of what its name says. */
+const isMeantBy = (prompt: string, name: string): boolean => {
+  const said = prompt.toLowerCase()
+  if (name === '' || said.includes(name.toLowerCase())) return name !== ''
+  const words = name
+    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((word) => word.length > 2 && !empty.has(word))
+  return words.length > 0 && words.every((word) => said.includes(word))
+}
+
+/** The call a model makes: of the tool that its prompt speaks of, else of the first it was offered. */
+export const toolCall = (stage: Stage, model: InstalledModel, tools: unknown, prompt: string): ToolCall | null => {
+  const offered = bags(tools).map(described)
+  const meant = offered.find(({ name }) => isMeantBy(prompt, text(name)))
+  const inWords = stage.settings.speech === 'words'
+  const chosen = inWords ? (meant ?? offered[0]) : offered[0]
+  if (!chosen) return null
+  const { properties } = bag(chosen.parameters ?? chosen.input_schema)
+  const argument = (name: string, schema: Bag) => (inWords ? sampleOf(schema, prompt, { name }) : exampleOf(schema))
+  const args = Object.entries(bag(properties)).map(([name, schema]) => [name, argument(name, bag(schema))])
   const id = model.spec.nativeTemplate
     ? 'abc123'
     : `call_${stage.pulse
         .random(36 ** 8)
         .toString(36)
         .padStart(8, '0')}`
-  return { id, name: text(described.name), arguments: Object.fromEntries(args) }
+  return { id, name: text(chosen.name), arguments: Object.fromEntries(args), isMeant: meant !== undefined }
+}
+
+/** What a tool answered, when that is the last thing in the conversation of any API; else null. */
+export const toolResult = (messages: readonly Bag[]): string | null => {
+  const last = messages.at(-1)
+  if (!last) return null
+  if (text(last.role).toLowerCase() === 'tool') return contentText(last.content)
+  if (last.type === 'function_call_output') return text(last.output)
+  const block = bags(last.content).find(({ type }) => type === 'tool_result')
+  return block ? contentText(block.content) : null
 }
 
 /** `"tiny" does not support chat`, or null when the model can do all that is asked. */

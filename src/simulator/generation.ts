@@ -2,7 +2,7 @@
 import type { Origin } from './answer.ts'
 import type { Runner } from './runner.ts'
 import type { Grant } from './scheduler.ts'
-import { type Ending, outOfMemory, type Piece, readScript, type Script } from './script.ts'
+import { type Ending, outOfMemory, type Piece, readScript, type Script, type Speech } from './script.ts'
 import { streamSpeed } from './settings.ts'
 import { BUSY, type Call, refuse, type Stage } from './stage.ts'
 import type { Result, Task, Voice } from './voice.ts'
@@ -17,8 +17,13 @@ const joined = (pieces: readonly Piece[], kind: Piece['kind']): string => {
   return all
 }
 
-const scriptOf = (task: Task, { fault }: Call): Script => {
-  const script = readScript({ ...task, hasTools: task.tool !== null })
+const speechOf = ({ settings }: Stage, task: Task): Speech | null =>
+  settings.speech === 'words'
+    ? { question: task, callsTool: task.tool?.isMeant === true && task.toolResult === null }
+    : null
+
+const scriptOf = (stage: Stage, task: Task, { fault }: Call): Script => {
+  const script = readScript({ ...task, hasTools: task.tool !== null, speech: speechOf(stage, task) })
   if (fault?.kind === 'oom' && fault.phase !== 'load') return { ...script, pieces: [], ending: outOfMemory }
   if (fault?.kind !== 'error-mid-stream') return script
   const ending: Ending = { kind: 'broken', status: 500, text: fault.text, died: true, outOfMemory: false }
@@ -139,7 +144,7 @@ const work = async (
   voice: Voice,
   { startNs, readyNs, runner }: { startNs: number; readyNs: number; runner: Runner | undefined },
 ): Promise<Ending | null> => {
-  const script = scriptOf(task, call)
+  const script = scriptOf(stage, task, call)
   for (const id of script.ids) stage.tally.addTo('executions', id)
   const slow = slowFactor(call)
   const begunNs = stage.pulse.nanoseconds()

@@ -1,5 +1,5 @@
 /** /api/chat and /api/generate: their checks, their idioms and their words; it must never know how tokens come about. */
-import { capabilityProblem, formatProblem, keepAliveMs, lastUserText, toolCall } from './ability.ts'
+import { capabilityProblem, formatProblem, keepAliveMs, lastUserText, toolCall, toolResult } from './ability.ts'
 import { goJson, JSON_UTF8, NDJSON } from './answer.ts'
 import { generate } from './generation.ts'
 import { goStructs } from './go-schema.ts'
@@ -136,7 +136,9 @@ const readTask = (
     keepAliveMs: keepAliveMs(request.keep_alive),
     prompt: own.prompt,
     thinks: request.think !== false && model.capabilities.includes('thinking'),
-    tool: toolCall(stage, model, request.tools),
+    tool: toolCall(stage, model, request.tools, own.prompt),
+    format: request.format,
+    toolResult: toolResult(bags(request.messages)),
     streaming: request.stream !== false,
     loadOnly: own.loadOnly,
     debugRender: request._debug_render_only === true,

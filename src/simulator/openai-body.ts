@@ -1,12 +1,12 @@
 /** What the /v1 routes have in common before a model works: zstd bodies, message text, a task without native options; it must never answer in a voice. */
 
-import { capabilityProblem, toolCall } from './ability.ts'
+import { capabilityProblem, toolCall, toolResult } from './ability.ts'
 import type { GoStruct } from './go-schema.ts'
 import type { Capability, InstalledModel } from './model.ts'
-import { type Bag, bags, text } from './request-body.ts'
+import { type Bag, bag, bags, text } from './request-body.ts'
 import { readOptions } from './runner-options.ts'
 import { type Call, chatNames, decodeOrRefuse, modelOrRefuse, type NameWords, refuse, type Stage } from './stage.ts'
-import type { Task, ToolCall } from './voice.ts'
+import type { Task } from './voice.ts'
 
 // Ollama's bound on what a zstd body may unpack to.
 const UNPACKED_MAX = 20 << 20
@@ -48,6 +48,13 @@ export interface Wanted {
   readonly needs?: readonly Capability[]
 }
 
+/** `response_format` of chat completions and `text.format` of responses, as the native API would say it. */
+const formatOf = (request: Bag): unknown => {
+  const wanted = bag(request.response_format ?? bag(request.text).format)
+  if (wanted.type === 'json_object') return 'json'
+  return wanted.type === 'json_schema' ? (wanted.schema ?? bag(wanted.json_schema).schema) : null
+}
+
 /** A task without keep_alive and runner options, which these APIs do not have; null when the call was refused. */
 export const v1Task = (stage: Stage, call: Call, wanted: Wanted): Task | null => {
   const { request, prompt, think, numPredict } = wanted
@@ -68,7 +75,9 @@ export const v1Task = (stage: Stage, call: Call, wanted: Wanted): Task | null =>
     prompt,
     streaming,
     thinks: think !== false && model.capabilities.includes('thinking'),
-    tool: toolCall(stage, model, request.tools),
+    tool: toolCall(stage, model, request.tools, prompt),
+    format: formatOf(request),
+    toolResult: toolResult(bags(request.messages ?? request.input)),
     numPredict: typeof numPredict === 'number' && numPredict > 0 ? numPredict : -1,
     debugRender: request._debug_render_only === true,
   })
@@ -77,7 +86,7 @@ export const v1Task = (stage: Stage, call: Call, wanted: Wanted): Task | null =>
 /** A task with the model's own options. */
 export const plainTask = (
   model: InstalledModel,
-  own: Pick<Task, 'prompt' | 'streaming' | 'thinks' | 'numPredict' | 'debugRender'> & { tool: ToolCall | null },
+  own: Omit<Task, 'model' | 'options' | 'keepAliveMs' | 'loadOnly' | 'lateError'>,
 ): Task => {
   const read = readOptions(model, undefined, undefined)
   if (read.kind === 'bad') throw new Error(`no options cannot be wrong: ${read.text}`)

@@ -1,5 +1,7 @@
 /** What the simulated model says: prompts carry `[[marker]]`s that script it; it must never take time or touch a socket. */
 
+import { answerTo, type Question, stretched, thoughtOn, tokensOf } from './speech.ts'
+
 /** A piece of output: one token as a rule. */
 export interface Piece {
   readonly text: string
@@ -34,6 +36,15 @@ export interface Direction {
   readonly thinks: boolean
   readonly hasTools: boolean
   readonly numPredict: number
+  /** What is said where no marker says otherwise; null: `tok0 tok1 …`. */
+  readonly speech: Speech | null
+}
+
+/** Words for people. */
+export interface Speech {
+  readonly question: Question
+  /** The model calls its tool without being told to by a marker. */
+  readonly callsTool: boolean
 }
 
 const DEFAULT_TOKENS = 5
@@ -77,13 +88,39 @@ const numberOf = (value: string | undefined, otherwise: number, max: number): nu
   return Number.isNaN(number) ? otherwise : Math.min(Math.max(number, 0), max)
 }
 
-/** As many tokens as the prompt asks for: by its marker, by "at least 300 words", else a few. */
-const wantedTokens = (values: Map<string, string>, prompt: string): number => {
-  const words = /\bat least (\d{1,6}) words\b/i.exec(prompt)?.[1]
-  return numberOf(values.get('n') ?? words, DEFAULT_TOKENS, TOKENS_MAX)
+/** As many tokens as the prompt asks for, by its marker or by "at least 300 words"; null when it does not say. */
+const wantedTokens = (values: Map<string, string>, prompt: string): number | null => {
+  const asked = values.get('n') ?? /\bat least (\d{1,6}) words\b/i.exec(prompt)?.[1]
+  return asked === undefined ? null : numberOf(asked, DEFAULT_TOKENS, TOKENS_MAX)
 }
 
-const writePieces = (values: Map<string, string>, { prompt, thinks, hasTools }: Direction): Piece[] => {
+const piecesOf = (kind: Piece['kind'], texts: readonly string[]): Piece[] => texts.map((text) => ({ text, kind }))
+
+const CALL: Piece = { text: '', kind: 'tool' }
+
+/** `tok0 tok1 …`: what tests count. */
+const countedPieces = (count: number, thinking: number, callsTool: boolean): Piece[] => {
+  const pieces: Piece[] = []
+  for (let i = 0; i < count; i++) {
+    if (i === 0 && callsTool) pieces.push(CALL)
+    else if (i < thinking) pieces.push({ text: `think${i} `, kind: 'thinking' })
+    else pieces.push({ text: `tok${i} `, kind: 'text' })
+  }
+  return pieces
+}
+
+const spokenPieces = (question: Question, count: number | null, thinks: boolean, callsTool: boolean): Piece[] => {
+  const thought = thinks ? piecesOf('thinking', tokensOf(thoughtOn(question.prompt))) : []
+  if (callsTool) return [...thought, CALL]
+  const answer = answerTo(question)
+  // A JSON text that is stretched or cut would be none.
+  const isJson = question.format !== null && question.format !== undefined && question.format !== ''
+  if (count === null || isJson) return [...thought, ...piecesOf('text', tokensOf(answer))]
+  const kept = thought.slice(0, count >> 1)
+  return [...kept, ...piecesOf('text', stretched(answer, count - kept.length))]
+}
+
+const writePieces = (values: Map<string, string>, { prompt, thinks, hasTools, speech }: Direction): Piece[] => {
   const same = numberOf(values.get('same'), 0, TOKENS_MAX)
   if (same > 0) return Array.from({ length: same }, () => ({ text: 'x', kind: 'text' }))
   const bytes = values.get('chunk')
@@ -91,15 +128,11 @@ const writePieces = (values: Map<string, string>, { prompt, thinks, hasTools }: 
     const said = 'x'.repeat(numberOf(bytes, 1, TOKEN_BYTES_MAX))
     return Array.from({ length: numberOf(values.get('n'), 1, TOKENS_MAX) }, () => ({ text: said, kind: 'text' }))
   }
+  const callsTool = hasTools && (values.has('tool') || speech?.callsTool === true)
   const count = wantedTokens(values, prompt)
-  const thinking = thinks ? count >> 1 : 0
-  const pieces: Piece[] = []
-  for (let i = 0; i < count; i++) {
-    if (i === 0 && hasTools && values.has('tool')) pieces.push({ text: '', kind: 'tool' })
-    else if (i < thinking) pieces.push({ text: `think${i} `, kind: 'thinking' })
-    else pieces.push({ text: `tok${i} `, kind: 'text' })
-  }
-  return pieces
+  if (speech) return spokenPieces(speech.question, count, thinks, callsTool)
+  const tokens = count ?? DEFAULT_TOKENS
+  return countedPieces(tokens, thinks ? tokens >> 1 : 0, callsTool)
 }
 
 /** `[[err=500]]`, `[[crash0]]`, `[[oom0]]`: nothing is said at all. */

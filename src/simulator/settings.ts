@@ -21,6 +21,8 @@ export interface Settings {
   readonly deadlock: boolean
   /** The scheduler learns that a request is over so much later than its client; above 0 a busy machine's races show. */
   readonly lingerMs: number
+  /** What is said where no marker says otherwise: `tok0 tok1 …`, which tests count, or words, JSON and tool calls for people. */
+  readonly speech: 'tokens' | 'words'
 }
 
 /** Everything at once, as one small card would. */
@@ -34,6 +36,7 @@ export const defaultSettings: Settings = {
   maxQueue: 512,
   deadlock: true,
   lingerMs: 0,
+  speech: 'tokens',
 }
 
 /** The settings among `options`, with the default of each that is missing. */
@@ -68,6 +71,7 @@ const rules: Readonly<Record<keyof Settings, readonly [fits: (value: unknown) =>
   maxQueue: [isCount, 'a whole number from 1'],
   deadlock: [(value) => typeof value === 'boolean', 'true or false'],
   lingerMs: [(value) => isAmount(value, 0), 'milliseconds'],
+  speech: [(value) => value === 'tokens' || value === 'words', 'tokens or words'],
 }
 
 /** Reads a change as the control port receives it; the string is one sentence about what is wrong. */

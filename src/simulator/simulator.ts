@@ -36,12 +36,13 @@ export interface SimulatorOptions extends Partial<Settings> {
   readonly controlPort?: number | null
 }
 
-/** A delay for each step that feels like a laptop, and what such a card gains from requests side by side. */
+/** A delay for each step that feels like a laptop, what such a card gains from requests side by side, and words. */
 export const believablePace = {
   loadMs: 1500,
   firstTokenMs: 200,
   tokensPerSecond: 40,
   curve: [1, 1.6, 2.1, 2.5],
+  speech: 'words',
 } as const
 
 /** A loaded model. `expiresAt` is null when it stays for ever. */

@@ -53,6 +53,8 @@ export const transcriptions: Handler = async (stage, call) => {
     streaming: true,
     thinks: false,
     tool: null,
+    format: null,
+    toolResult: null,
     numPredict: -1,
     debugRender: false,
   })

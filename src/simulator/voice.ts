@@ -10,6 +10,8 @@ export interface ToolCall {
   readonly id: string
   readonly name: string
   readonly arguments: Bag
+  /** The prompt speaks of what the tool does. */
+  readonly isMeant: boolean
 }
 
 /** What a handler made of its request. */
@@ -20,6 +22,10 @@ export interface Task {
   readonly prompt: string
   readonly thinks: boolean
   readonly tool: ToolCall | null
+  /** `"json"`, a JSON schema, or nothing. */
+  readonly format: unknown
+  /** What a tool answered just before; null when none did. */
+  readonly toolResult: string | null
   readonly numPredict: number
   readonly streaming: boolean
   /** Only the runner is wanted. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'bun:test'
 import { readScript } from '../../src/simulator/script.ts'
 
-const read = (prompt: string) => readScript({ prompt, thinks: false, hasTools: true, numPredict: -1 })
+const read = (prompt: string) => readScript({ prompt, thinks: false, hasTools: true, numPredict: -1, speech: null })
 const said = (prompt: string) => read(prompt).pieces.map(({ text }) => text)
 
 describe('the script of a prompt', () => {
