@@ -39,7 +39,7 @@ const topics: readonly (readonly [pattern: RegExp, answer: string])[] = [
   [/\b(smil(e|e?y)|emoji)/i, '😀 😊 😄'],
   [/\bcapital of japan\b/i, 'Tokyo.'],
   [/\bcapital of france\b/i, 'Paris.'],
-  [/\bsql\b/i, 'SELECT name, count(*) FROM jobs GROUP BY name;'],
+  [/\bsql\b/i, 'select name, count(*) from jobs group by name;'],
   [/\bfibonacci\b/i, 'def f(n):\n    return n if n < 2 else f(n-1) + f(n-2)\n'],
   [/\byes or no\b/i, 'Yes.'],
   [/\b(safe|unsafe)\b/i, 'safe'],
