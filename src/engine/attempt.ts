@@ -1,7 +1,8 @@
 /** One attempt's talk with the target: load, then work; how it ends is a value, and only the first cause of an end counts. */
-import { type Answer, isRequestFault, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
+import { type Answer, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
 import { type Call, loadBody } from '../domain/wire/call.ts'
 import { errorBody, errorText } from '../domain/wire/refusal.ts'
+import { isRequestFault } from '../domain/wire/request-fault.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
 import { isStream } from '../domain/wire/stream-watch.ts'
 import type { Caller } from './caller.ts'

@@ -18,6 +18,7 @@ export type Plan =
       readonly pieces: readonly string[]
       readonly ending: 'end' | 'reset' | 'hang'
       readonly everyMs?: number
+      readonly type?: string
     }
 
 /** A request as the script sees it. */
@@ -102,7 +103,7 @@ const streamed = (clock: Clock, plan: Extract<Plan, { kind: 'stream' }>, signal:
     const delayMs = piece === undefined && plan.ending === 'hang' ? null : (plan.everyMs ?? 0)
     return after(clock, delayMs, signal, value, { kind: 'aborted' })
   }
-  const headers = [['Content-Type', 'application/x-ndjson']] as const
+  const headers = [['Content-Type', plan.type ?? 'application/x-ndjson']] as const
   return { kind: 'answered', status: 200, headers, body: { complete: null, read, cancel: () => undefined } }
 }
 

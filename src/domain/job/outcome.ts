@@ -1,5 +1,6 @@
 /** What one attempt came to, and what that means for the job (spec 5.5); pure, so that every row can be tested. */
 import { BACKOFF_FIRST_MS, backoffMs } from '../backoff.ts'
+import { isRequestFault } from '../wire/request-fault.ts'
 import { isBetween, isBusy } from '../wire/statuses.ts'
 import { type Failure, failure } from './failure.ts'
 import type { ActiveJob, Usage } from './job.ts'
@@ -139,11 +140,6 @@ export const decide = (outcome: Outcome, c: Circumstances): Verdict => {
       return outcome satisfies never
   }
 }
-
-const requestFaults = [/^invalid format: /, /^option "[^"]*" must be /, /^json: /, /^time: /]
-
-/** Whether a 500 says that the request itself is wrong (wire document 5.1), so that another try cannot help. */
-export const isRequestFault = (message: string): boolean => requestFaults.some((pattern) => pattern.test(message))
 
 const memoryWords =
   /out of memory|out of device memory|cudamalloc failed|hipmalloc failed|failed to allocate|allocation failed|not enough memory|insufficient memory|vk_error_out_of_device_memory|erroroutofmemory|requires more system memory/i

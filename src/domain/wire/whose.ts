@@ -92,6 +92,9 @@ const looksAnswered = (object: Record<string, unknown>): boolean => {
   return object['done'] !== undefined || Array.isArray(object['embedding']) || typeof object['text'] === 'string'
 }
 
+// What a runner said, handed on by Ollama as text.
+const ofRunner = /^\{"error":\{"code":\d+,/
+
 const ownRefusals: readonly RegExp[] = [
   /^model ('|").* not found/s,
   /^invalid model name$/,
@@ -118,7 +121,7 @@ const ownFailures: readonly RegExp[] = [
 ]
 
 const isOwnText = (status: number, message: string): boolean =>
-  (status < 500 ? ownRefusals : ownFailures).some((pattern) => pattern.test(message))
+  ofRunner.test(message) || (status < 500 ? ownRefusals : ownFailures).some((pattern) => pattern.test(message))
 
 const whoseJson = (heard: Heard, asked: Asked): Whose => {
   const { status } = heard
