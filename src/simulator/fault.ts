@@ -27,6 +27,8 @@ export type FaultKind =
   | { readonly kind: 'slow'; readonly factor: number }
   /** The machine sleeps: connects succeed, nothing is read, answered or closed, until cleared. */
   | { readonly kind: 'sleep' }
+  /** Ollama is stopped and started: every connection ends in the middle of what it carries, nothing is loaded. Once, at once. */
+  | { readonly kind: 'restart' }
   /** A proxy's or the cloud's answer. */
   | {
       readonly kind: 'status'
@@ -44,7 +46,7 @@ export type FaultKind =
 export type Fault = FaultKind & { readonly times?: number; readonly path?: string }
 
 /** A fault that hits single requests. */
-export type RequestFault = Exclude<Fault, { kind: 'refuse' | 'sleep' }>
+export type RequestFault = Exclude<Fault, { kind: 'refuse' | 'sleep' | 'restart' }>
 
 /** The queue of faults: each request takes the first whose path fits and whose `times` is not used up. */
 export interface FaultBoard {

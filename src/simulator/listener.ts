@@ -23,6 +23,8 @@ export interface Listener {
   refuse(): void
   /** Listens again on the same port. */
   accept(): void
+  /** Ends every connection in the middle of what it carries; nobody counts as having left. */
+  drop(): void
   stop(): void
 }
 
@@ -31,6 +33,8 @@ interface Connection {
   /** FIN or RST from the client. */
   left(): void
   drain(): void
+  /** FIN from here, whatever is under way. */
+  drop(): void
   readonly idle: boolean
 }
 
@@ -100,6 +104,12 @@ const createConnection = (
       socket.end()
     },
     drain: outlet.pour,
+    drop() {
+      ended = true
+      outlet.abandon()
+      current?.leave()
+      socket.end()
+    },
     get idle() {
       return current === null && !parser.midway
     },
@@ -158,6 +168,9 @@ export const createListener = (deps: ListenerDeps): Listener => {
     refuse,
     accept() {
       server ??= listen(port)
+    },
+    drop() {
+      for (const socket of [...connections]) socket.data?.drop()
     },
     stop() {
       server?.stop(true)

@@ -15,6 +15,7 @@ export const faultExamples = {
   oom: ['{"kind":"oom","phase":"run"}', 'out of memory; phase also load'],
   slow: ['{"kind":"slow","factor":8}', 'every delay of the request times eight'],
   sleep: ['{"kind":"sleep"}', 'half-open: accepts, answers nothing; POST /wake ends it'],
+  restart: ['{"kind":"restart"}', 'every connection ends in the middle, nothing is loaded; once, at once'],
   status: ['{"kind":"status","status":503,"retryAfter":7}', 'a busy proxy: 429, 502 or 503'],
   impostor: [
     '{"kind":"impostor","as":"login-page"}',

@@ -3,11 +3,11 @@ import { isCloudName } from '../domain/wire/model-name.ts'
 import { keepAliveMs } from './ability.ts'
 import { type Control, startControl } from './control.ts'
 import { type Counters, createTally } from './counters.ts'
-import { createFaultBoard, type Fault } from './fault.ts'
+import { createFaultBoard, type Fault, type FaultBoard } from './fault.ts'
 import { createGate } from './gate.ts'
 import { goStructs } from './go-schema.ts'
 import { createLibrary } from './library.ts'
-import { createListener } from './listener.ts'
+import { createListener, type Listener } from './listener.ts'
 import { defaultModels, type SimulatedModel } from './model.ts'
 import { createPulse } from './pulse.ts'
 import { bags, decodeBody, text } from './request-body.ts'
@@ -61,7 +61,7 @@ export interface Simulator {
   counters(): Counters
   /**
    * Commands a fault. Faults queue: each request takes the oldest whose path fits and whose `times` is not used up. `refuse` and
-   * `sleep` begin at once and stand beside the queue. null clears the queue, listens again and wakes.
+   * `sleep` begin at once and stand beside the queue, `restart` happens at once. null clears the queue, listens again and wakes.
    */
   fault(fault: Fault | null): void
   /** Half-open: connects succeed, nothing is read or answered, open sockets fall silent, all delays stand still. */
@@ -115,6 +115,38 @@ const track = (stage: Stage, call: Call) => {
   call.exchange.onSettled = () => tally.add('open', -1)
 }
 
+/** Takes faults: those of single requests wait on the board, those of the whole machine begin at once. */
+const createCommand = ({ pulse, scheduler }: Stage, board: FaultBoard, listener: Listener) => {
+  const standing = new Map<'refuse' | 'sleep', Fault>()
+  const wake = () => {
+    standing.delete('sleep')
+    pulse.wake()
+  }
+  const clear = () => {
+    board.clear()
+    standing.clear()
+    listener.accept()
+    wake()
+  }
+  const fault = (command: Fault | null) => {
+    if (command === null) return clear()
+    switch (command.kind) {
+      case 'refuse':
+        standing.set('refuse', command)
+        return listener.refuse()
+      case 'sleep':
+        standing.set('sleep', command)
+        return pulse.sleep()
+      case 'restart':
+        scheduler.expireAll()
+        return listener.drop()
+      default:
+        return board.add(command)
+    }
+  }
+  return { fault, wake, faults: () => [...standing.values(), ...board.list()] }
+}
+
 /** Starts a simulator; rejects when its port is taken. */
 export const startSimulator = async (options: SimulatorOptions = {}): Promise<Simulator> => {
   const hostname = options.hostname ?? '127.0.0.1'
@@ -122,7 +154,6 @@ export const startSimulator = async (options: SimulatorOptions = {}): Promise<Si
   const stage = createStage(options, settings)
   const { pulse, tally, scheduler } = stage
   const board = createFaultBoard()
-  const standing = new Map<'refuse' | 'sleep', Fault>()
   const listener = createListener({
     hostname,
     port: options.port ?? 0,
@@ -133,24 +164,7 @@ export const startSimulator = async (options: SimulatorOptions = {}): Promise<Si
     onConnections: (change) => tally.add('connections', change),
   })
 
-  const wake = () => {
-    standing.delete('sleep')
-    pulse.wake()
-  }
-  const fault = (command: Fault | null) => {
-    if (command === null) {
-      board.clear()
-      standing.clear()
-      listener.accept()
-      wake()
-    } else if (command.kind === 'refuse') {
-      standing.set('refuse', command)
-      listener.refuse()
-    } else if (command.kind === 'sleep') {
-      standing.set('sleep', command)
-      pulse.sleep()
-    } else board.add(command)
-  }
+  const { fault, faults, wake } = createCommand(stage, board, listener)
   const sleep = () => fault({ kind: 'sleep' })
   const set = (change: Partial<Settings>) => void Object.assign(settings, change)
   const residents = (): ResidentModel[] =>
@@ -161,7 +175,6 @@ export const startSimulator = async (options: SimulatorOptions = {}): Promise<Si
       working,
     }))
 
-  const faults = () => [...standing.values(), ...board.list()]
   let control: Control | null = null
   if (options.controlPort !== undefined && options.controlPort !== null) {
     control = startControl({

@@ -42,7 +42,7 @@ describe('the control port', () => {
     const wide = help.split('\n').filter((line) => line.length > 120)
     expect(wide).toEqual([])
     const examples = help.split('\n').filter((line) => line.startsWith('{'))
-    expect(examples).toHaveLength(13)
+    expect(examples).toHaveLength(14)
     for (const example of examples) {
       expect((await send(`${rig.controlUrl}/fault`, 'POST', JSON.parse(example))).status).toBe(200)
       await send(`${rig.controlUrl}/fault`, 'DELETE')

@@ -171,6 +171,24 @@ describe('a fault on command', () => {
   })
 })
 
+describe('a restart', () => {
+  test('cuts a stream without its end, drops who waits without a byte, frees the deadlock, and serves at once', async () => {
+    const rig = await startRig({ tokensPerSecond: 200, loadMs: 1 })
+    const streaming = await rig.chat('[[n=100000]]')
+    await streaming.until((text) => text.includes('tok1'))
+    const waiting = await rig.chat('x', { model: 'native' })
+    await rig.waitFor((c) => c.open === 2)
+    rig.fault({ kind: 'restart' })
+    expect(await streaming.closed()).toBe('fin')
+    expect(isComplete(streaming.received())).toBe(false)
+    expect(await waiting.closed()).toBe('fin')
+    expect(waiting.received()).toBe('')
+    expect(rig.residents()).toEqual([])
+    expect(rig.counters()).toMatchObject({ aborts: 0, open: 0, generationsAborted: 1 })
+    expect((await rig.ask('/api/chat', chatBody('x', { model: 'native', stream: false }))).status).toBe(200)
+  })
+})
+
 describe('a sleeping machine', () => {
   test('accepts connections, answers nothing, and takes everything up again on waking', async () => {
     const rig = await startRig()
