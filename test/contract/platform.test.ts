@@ -41,6 +41,7 @@ describe('the way to the target', () => {
       'engine/ask.ts',
       'engine/look.ts',
       'engine/ports.ts',
+      'engine/probe.ts',
       'engine/self.ts',
       'parts/embedder/part.ts',
     ])
