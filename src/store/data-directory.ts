@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDatabase } from './database.ts'
 import { watchPlace } from './in-place.ts'
-import { acquireLock } from './lock.ts'
+import { acquireLock, type Lock } from './lock.ts'
 import type { PartSchema } from './migrate.ts'
 import { makePrivate } from './private.ts'
 
@@ -35,21 +35,34 @@ export const openDataDirectory = (path: string, parts: readonly PartSchema[] = [
         kind: 'refused',
         message: `the file system of ${path} has no locks (${lock.code}): FOREMAN_DATA_DIR needs a local disk`,
       }
-    const file = join(path, 'foreman.db')
-    const warnings = makePrivate(path, file)
-    const opened = openDatabase(file, parts)
-    if (opened.kind === 'refused') {
+    try {
+      return openLocked(path, lock, parts)
+    } catch (error) {
       lock.release()
-      return opened
+      throw error
     }
-    const { db } = opened
-    const close = () => {
-      db.close()
-      lock.release()
-    }
-    return { kind: 'opened', db, warnings, isInPlace: watchPlace(file), close }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     return { kind: 'refused', message: `FOREMAN_DATA_DIR ${path} cannot be used: ${why}` }
   }
+}
+
+const openLocked = (
+  path: string,
+  lock: Extract<Lock, { kind: 'locked' }>,
+  parts: readonly PartSchema[],
+): DataDirectory => {
+  const file = join(path, 'foreman.db')
+  const warnings = makePrivate(path, file)
+  const opened = openDatabase(file, parts)
+  if (opened.kind === 'refused') {
+    lock.release()
+    return opened
+  }
+  const { db } = opened
+  const close = () => {
+    db.close()
+    lock.release()
+  }
+  return { kind: 'opened', db, warnings, isInPlace: watchPlace(file), close }
 }

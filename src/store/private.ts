@@ -1,5 +1,5 @@
 /** Keeps what people said to their models private to foreman's user, whatever the umask is; it must never narrow a directory that others use too. */
-import { chmodSync, closeSync, openSync, readdirSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 const OTHERS = 0o077
@@ -46,7 +46,8 @@ const problemOfFile = (path: string): string | null => {
 export const makePrivate = (directory: string, database: string): string[] => {
   if (!hasModes) return []
   // SQLite gives its -wal and -shm the mode of the database, so a private empty file makes all of them private from the first byte.
-  closeSync(openSync(database, 'a', 0o600))
+  // Beside a -wal that is all there is, an empty one would only hide that the database is missing.
+  if (!existsSync(`${database}-wal`)) closeSync(openSync(database, 'a', 0o600))
   const files = readdirSync(directory).filter(isOurFile)
   return [problemOfDirectory(directory), ...files.map((name) => problemOfFile(join(directory, name)))].filter(
     (problem) => problem !== null,

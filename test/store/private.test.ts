@@ -69,3 +69,12 @@ test('a directory that everybody may write to is warned about', () => {
   expect(sticky.warnings).toEqual([])
   sticky.close()
 })
+
+test('a log without its database is refused, and no empty database is put beside it', () => {
+  const path = join(directory(), 'state')
+  mkdirSync(path)
+  writeFileSync(join(path, 'foreman.db-wal'), 'what is left')
+  const refused = openDataDirectory(path)
+  expect(refused).toMatchObject({ kind: 'refused', message: expect.stringContaining('is missing beside its -wal') })
+  expect(readdirSync(path).sort()).toEqual(['foreman.db-wal', 'foreman.lock'])
+})
