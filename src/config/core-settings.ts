@@ -16,6 +16,7 @@ import {
 } from '../domain/readers.ts'
 import type { Environment, SettingRows } from '../domain/setting.ts'
 import { parseKeepAlivePolicy } from '../domain/wire/keep-alive.ts'
+import { bodyDefaults, memoryBytes } from './memory.ts'
 import { embedModes, readAddress, readHosts, readOrigins, readSecrets, webhookPolicies } from './values.ts'
 
 const second = 1000
@@ -205,9 +206,20 @@ export const coreSettings = {
   maxBodyBytes: {
     variable: 'FOREMAN_MAX_BODY',
     fallback: '128MiB',
+    fallbackFrom: () => bodyDefaults(memoryBytes()).each,
+    fallbackShown: '128MiB; a 16th of the memory where that is less',
     meaning: 'largest request body; blob uploads are excepted because they stream',
     allowed: 'a size such as 128MiB from 1KiB to 1GiB',
     parse: sizeBetween(KiB, 1024 * MiB),
+  },
+  maxBodiesBytes: {
+    variable: 'FOREMAN_MAX_BODIES',
+    fallback: '1GiB',
+    fallbackFrom: () => bodyDefaults(memoryBytes()).together,
+    fallbackShown: '1GiB; an 8th of the memory where that is less',
+    meaning: 'request bodies in memory together; above it callers get 503 and Retry-After',
+    allowed: 'a size such as 1GiB from 1KiB to 64GiB',
+    parse: sizeBetween(KiB, 64 * 1024 * MiB),
   },
   readOnly: {
     variable: 'FOREMAN_READ_ONLY',

@@ -1,7 +1,9 @@
-/** Reads request bodies within bounds: each one, and all waiting ones together. */
+/** Reads request bodies within bounds: each one, all that wait together, and the time they take; only what has arrived counts. */
 import { constants, zstdDecompressSync } from 'node:zlib'
-import { concat } from '../domain/bytes.ts'
+import type { Clock } from '../domain/clock.ts'
 import { type Failure, failure } from '../domain/job/failure.ts'
+import { joined } from '../domain/slices.ts'
+import { type BodySource, drainPieces } from '../domain/wire/body.ts'
 
 export type BodyOutcome =
   | {
@@ -18,80 +20,144 @@ export interface BodyReader {
   readonly heldBytes: number
 }
 
-/** All waiting sync bodies together; above it new ones are refused like a full queue. */
-export const HELD_BODIES_MAX_BYTES = 1024 ** 3
-// Ollama's own bound on a zstd body.
-const ZSTD_MAX_BYTES = 20 * 1024 ** 2
-
-const contentLength = (request: Request): number | null => {
-  const text = request.headers.get('content-length')
-  return text === null ? null : Number(text)
+export interface BodyBounds {
+  readonly maxBodyBytes: number
+  /** All bodies that are held together; above it new ones are refused like a full queue. */
+  readonly maxBodiesBytes: number
 }
 
-const readCounted = async (
-  stream: ReadableStream<Uint8Array>,
-  admits: (totalBytes: number) => boolean,
-): Promise<Uint8Array | null> => {
+// Ollama's own bound on a zstd body.
+const ZSTD_MAX_BYTES = 20 * 1024 ** 2
+// Read in one go: nobody can hold much with it, and most bodies are smaller.
+const SMALL_BYTES = 64 * 1024
+// A body must bring so much in each window or be whole: 2 KiB/s, a tenth of the slowest link that anybody chats over.
+const WINDOW_MS = 30_000
+const WINDOW_BYTES = 64 * 1024
+
+/** The announced length; null where none is told or it cannot be read. Equal announcements are one (RFC 9112, section 6.3). */
+export const announcedBytes = (request: Request): number | null => {
+  const told = new Set(
+    request.headers
+      .get('content-length')
+      ?.split(',')
+      .map((one) => one.trim()),
+  )
+  const [only = ''] = told
+  const bytes = told.size === 1 && /^\d{1,15}$/.test(only) ? Number(only) : null
+  return bytes
+}
+
+/** A request's own stream; an error of it means that the connection ended before its body did. */
+const sourceOf = (stream: ReadableStream<Uint8Array>): BodySource => {
   const reader = stream.getReader()
-  const pieces: Uint8Array[] = []
-  let total = 0
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return concat(pieces)
-    total += value.byteLength
-    if (!admits(total)) {
-      await reader.cancel().catch(() => undefined)
-      return null
-    }
-    pieces.push(value)
+  return {
+    async read() {
+      try {
+        const { done, value } = await reader.read()
+        return done ? { kind: 'end' } : { kind: 'chunk', bytes: value }
+      } catch {
+        return { kind: 'aborted' }
+      }
+    },
+    cancel: () => void reader.cancel().catch(() => undefined),
   }
 }
 
+/** Counts what one body holds of the account of all. */
+interface Share {
+  hold(bytes: number): void
+  readonly bytes: number
+}
+
+/** Ends a body that trickles: `arrived` says how many bytes there are. */
+const watchTrickle = (clock: Clock, arrived: () => number, end: () => void): (() => void) => {
+  let before = 0
+  let cancel = () => {}
+  const look = () => {
+    const now = arrived()
+    if (now - before < WINDOW_BYTES) return end()
+    before = now
+    cancel = clock.after(WINDOW_MS, look)
+  }
+  cancel = clock.after(WINDOW_MS, look)
+  return () => cancel()
+}
+
+const readLarge = async (
+  stream: ReadableStream<Uint8Array>,
+  share: Share,
+  clock: Clock,
+  why: (totalBytes: number) => Failure | null,
+): Promise<Uint8Array | Failure | null> => {
+  const source = sourceOf(stream)
+  let refusal: Failure | null = null
+  const max = (totalBytes: number) => {
+    share.hold(totalBytes)
+    refusal = why(totalBytes)
+    return refusal === null
+  }
+  const stop = watchTrickle(
+    clock,
+    () => share.bytes,
+    () => {
+      refusal = failure('body_too_slow')
+      source.cancel()
+    },
+  )
+  const drained = await drainPieces(source, { max })
+  stop()
+  if (refusal !== null) return refusal
+  return drained.kind === 'pieces' ? joined(clock, drained.pieces) : null
+}
+
 /** A reader that shares one account of held bytes. */
-export const createBodyReader = (maxBodyBytes: number): BodyReader => {
+export const createBodyReader = ({ maxBodyBytes, maxBodiesBytes }: BodyBounds, clock: Clock): BodyReader => {
   let heldBytes = 0
-  const readBytes = async (
-    request: Request,
-    length: number | null,
-    admits: (totalBytes: number) => boolean,
-  ): Promise<Uint8Array | null> => {
-    if (length !== null) return new Uint8Array(await request.arrayBuffer())
-    return request.body === null ? new Uint8Array(0) : readCounted(request.body, admits)
+  const open = (): Share => {
+    let bytes = 0
+    return {
+      hold(now) {
+        heldBytes += now - bytes
+        bytes = now
+      },
+      get bytes() {
+        return bytes
+      },
+    }
+  }
+  const why = (totalBytes: number): Failure | null => {
+    if (totalBytes > maxBodyBytes) return failure('body_too_large')
+    return heldBytes > maxBodiesBytes ? failure('queue_full') : null
+  }
+  const readSmall = async (request: Request): Promise<Uint8Array | null> => {
+    try {
+      return new Uint8Array(await request.arrayBuffer())
+    } catch (error) {
+      if (error instanceof Error) return null
+      throw error
+    }
   }
   return {
     get heldBytes() {
       return heldBytes
     },
     async read(request) {
-      const length = contentLength(request)
+      const length = announcedBytes(request)
       if (length !== null && length > maxBodyBytes) return { kind: 'failed', failure: failure('body_too_large') }
-      // Announced bytes are held before they arrive, or many slow uploads together would pass the bound.
-      let held = length ?? 0
-      if (heldBytes + held > HELD_BODIES_MAX_BYTES) return { kind: 'failed', failure: failure('queue_full') }
-      const hold = (bytes: number) => {
-        heldBytes += bytes - held
-        held = bytes
+      const share = open()
+      const { body } = request
+      const isSmall = body === null || (length !== null && length <= SMALL_BYTES)
+      const read = await (isSmall ? readSmall(request) : readLarge(body, share, clock, why))
+      if (read instanceof Uint8Array) {
+        share.hold(read.length)
+        const refusal = why(read.length)
+        if (refusal === null) return { kind: 'body', bytes: read, release: () => share.hold(0) }
+        share.hold(0)
+        return { kind: 'failed', failure: refusal }
       }
-      heldBytes += held
-      try {
-        const admits = (totalBytes: number) => {
-          hold(totalBytes)
-          return totalBytes <= maxBodyBytes && heldBytes <= HELD_BODIES_MAX_BYTES
-        }
-        const bytes = await readBytes(request, length, admits)
-        if (bytes === null) {
-          const reason = held > maxBodyBytes ? 'body_too_large' : 'queue_full'
-          hold(0)
-          return { kind: 'failed', failure: failure(reason) }
-        }
-        hold(bytes.length)
-        return { kind: 'body', bytes, release: () => hold(0) }
-      } catch (error) {
-        hold(0)
-        // The connection ended before its body did: nobody is there to be told.
-        if (request.signal.aborted || error instanceof Error) return { kind: 'left' }
-        throw error
-      }
+      share.hold(0)
+      // The connection ended before its body did: nobody is there to be told.
+      return read === null ? { kind: 'left' } : { kind: 'failed', failure: read }
     },
   }
 }

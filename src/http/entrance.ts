@@ -42,8 +42,12 @@ export const createEntrance =
     const { who, path, dress } = judged
     const asked = readable(request, path)
     const routed = forRouter(asked)
-    visitors.enter(routed, { who, asked, timing: timingOf(request, server) })
+    const timing = timingOf(request, server)
+    visitors.enter(routed, { who, asked, timing })
+    const leave = (response: Response): Response => {
+      timing.answered()
+      return dress === null ? response : dress(response)
+    }
     const answer = route(routed)
-    if (dress === null) return answer
-    return answer instanceof Response ? dress(answer) : answer.then(dress)
+    return answer instanceof Response ? leave(answer) : answer.then(leave)
   }

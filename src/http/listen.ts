@@ -1,4 +1,5 @@
 /** Puts the server on its one address; it must never share that address with another process. */
+import http from 'node:http'
 import { addressText, type ListenAddress } from '../domain/address.ts'
 import type { createApp } from './server.ts'
 
@@ -13,8 +14,13 @@ export type Listening =
 /** `::` is every address of both families; a kernel without IPv6 has only the other one. */
 const hostnamesFor = (hostname: string): string[] => (hostname === '::' ? ['::', '0.0.0.0'] : [hostname])
 
+// Cookies of a whole domain come to 20 KB and more.
+const HEADERS_MAX_BYTES = 65_536
+
 /** Listens, or says in one sentence why not. */
 export const listenOn = (app: App, { hostname, port }: ListenAddress): Listening => {
+  // For all servers of the process: Bun has no setting for one. How many there may be (197) is built in.
+  Object.assign(http, { maxHeaderSize: HEADERS_MAX_BYTES })
   let why = ''
   for (const candidate of hostnamesFor(hostname)) {
     try {

@@ -31,7 +31,14 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
   const pass = (request: Request, timing: Timing) => {
     timing.untimed()
     const body = request.body === null ? null : 'stream'
-    return forward(request, { flavour: 'native', body, repeatable: false, patient: false, onEnd: timing.timed })
+    return forward(request, {
+      flavour: 'native',
+      body,
+      repeatable: false,
+      patient: false,
+      onStream: timing.streaming,
+      onEnd: timing.timed,
+    })
   }
 
   return (request: Request, timing: Timing): Response | Promise<Response> => {

@@ -16,7 +16,7 @@ export const refusal = (
   const all: [string, string][] = [['Content-Type', 'application/json; charset=utf-8'], ...headers]
   if (status === 503) all.push(['Retry-After', String(RETRY_AFTER_S)])
   if (status === 401) all.push(['WWW-Authenticate', 'Bearer realm="foreman"'])
-  if (status === 413) all.push(['Connection', 'close'])
+  if (status === 413 || status === 408) all.push(['Connection', 'close'])
   const requestId = `req_${crypto.randomUUID().replaceAll('-', '').slice(0, 24)}`
   return new Response(errorBody(flavour, status, message, requestId), { status, headers: all })
 }

@@ -21,6 +21,7 @@ export interface SurfaceDeps {
     readonly origins: readonly string[]
     readonly hosts: readonly string[]
     readonly maxBodyBytes: number
+    readonly maxBodiesBytes: number
     readonly readOnly: boolean
     readonly syncDeadlineMs: number
     readonly artifactInlineMaxBytes: number
@@ -66,7 +67,7 @@ export const createSurface = (deps: SurfaceDeps) => {
   }
   const forward = createForward({ target, clock, random, probe: engine.probe, missed, patience: engine.patience })
   const { guard, returned } = createHopGuard(createGuard(rulesOf(config)), deps.instance)
-  const bodies = createBodyReader(config.maxBodyBytes)
+  const bodies = createBodyReader(config, clock)
   const { readOnly, syncDeadlineMs, artifactInlineMaxBytes, publicUrl } = config
   const app = createApp({
     guard,

@@ -1,7 +1,7 @@
 /** How long a connection may stay silent; the setting stays with the connection, so whoever lifts it must put it back. */
 
-/** An idle connection lives a minute. */
-export const IDLE_TIMEOUT_S = 60
+/** An idle connection lives longer than it does in the pools of the usual proxies (60 to 90 s), so that they close it first. */
+export const IDLE_TIMEOUT_S = 120
 // A body that stops arriving is cut within 30 s: Bun looks every 4 s (25 takes 28).
 const BODY_TIMEOUT_S = 25
 
@@ -15,12 +15,26 @@ export interface Timing {
   readingBody(): void
   /** A waiting client may wait. */
   untimed(): void
+  /** What is answered goes on after its head: whoever ends it says `timed`. */
+  streaming(): void
   timed(): void
+  /** The answer is on its way: without a stream behind it the connection may idle out again. */
+  answered(): void
 }
 
 /** Times the connection of `request`; without a server, in a test, it does nothing. */
-export const timingOf = (request: Request, server: TimingServer | null): Timing => ({
-  readingBody: () => server?.timeout(request, BODY_TIMEOUT_S),
-  untimed: () => server?.timeout(request, 0),
-  timed: () => server?.timeout(request, IDLE_TIMEOUT_S),
-})
+export const timingOf = (request: Request, server: TimingServer | null): Timing => {
+  let isStreaming = false
+  const timed = () => server?.timeout(request, IDLE_TIMEOUT_S)
+  return {
+    readingBody: () => server?.timeout(request, BODY_TIMEOUT_S),
+    untimed: () => server?.timeout(request, 0),
+    streaming() {
+      isStreaming = true
+    },
+    timed,
+    answered() {
+      if (!isStreaming) timed()
+    },
+  }
+}

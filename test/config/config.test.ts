@@ -46,6 +46,7 @@ describe('an empty environment', () => {
       webhookPolicy: 'lan',
       publicUrl: null,
       maxBodyBytes: 134_217_728,
+      maxBodiesBytes: 1024 ** 3,
       readOnly: false,
       logLevel: 'info',
     })

@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from 'bun:test'
 import { createBoard } from '../../src/engine/board.ts'
 import { jobEvents } from '../../src/http/jobs/events.ts'
+import { createFollowers } from '../../src/http/jobs/followers.ts'
 import { createReader, type JobReader } from '../../src/store/reader.ts'
 import { createTestStore, newJob, plainClaim } from '../support/store.ts'
 import { createVirtualClock } from '../support/virtual-clock.ts'
@@ -22,7 +23,9 @@ const startStream = async (over: Partial<JobReader> = {}) => {
   const clock = createVirtualClock()
   let ends = 0
   const showing = { inlineMaxBytes: 100, publicUrl: null }
-  const deps = { ...showing, reader, board, clock, onEnd: () => void ends++ }
+  const followers = createFollowers()
+  const pending = followers.join()!
+  const deps = { ...showing, reader, board, clock, pending, onEnd: () => void ends++ }
   const stream = jobEvents(job, 0, deps).getReader()
   const next = async () => {
     const { done, value } = await stream.read()

@@ -53,7 +53,7 @@ describe('submitting', () => {
     const [head, body] = client.received().split('\r\n\r\n')
     expect(head).toStartWith('HTTP/1.1 202')
     const accepted = JSON.parse(body ?? '') as Record<string, unknown>
-    expect(Object.keys(accepted)).toEqual(['job_id', 'state', 'position', 'eta_seconds'])
+    expect(Object.keys(accepted)).toEqual(['job_id', 'id', 'state', 'position', 'eta_seconds'])
     expect(head).toContain(`Location: https://foreman.example.org/base/jobs/${accepted['job_id']}`)
     expect(accepted).toMatchObject({ state: 'queued', position: 1 })
     expect((await jobs.finished(String(accepted['job_id']))).state).toBe('done')
@@ -63,7 +63,7 @@ describe('submitting', () => {
     const job = await jobs.finished(await jobs.submit(chat('[[n=3]]')))
     expect(Object.keys(job)).toEqual(
       [
-        'id model state attempt max_attempts deferrals error result artifacts state_webhook_url position eta_seconds',
+        'job_id id model state attempt max_attempts deferrals error result artifacts state_webhook_url position eta_seconds',
         'created_at updated_at started_at completed_at usage',
       ]
         .join(' ')

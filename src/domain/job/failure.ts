@@ -6,6 +6,7 @@ export const failures = {
   answer_too_large: { status: 502, sentence: "the target's answer is larger than foreman keeps" },
   attempts_exhausted: { status: 502, sentence: 'foreman was stopped during every attempt of the job' },
   broke_off: { status: 502, sentence: 'the target broke off before its answer was complete' },
+  body_too_slow: { status: 408, sentence: 'the request body arrived too slowly' },
   body_too_large: { status: 413, sentence: 'the request body is larger than FOREMAN_MAX_BODY' },
   deadline: { status: 503, sentence: 'no answer within the deadline of the call' },
   disk_full: { status: 503, sentence: 'foreman cannot write to its data directory' },

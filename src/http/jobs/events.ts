@@ -5,105 +5,172 @@ import type { JobReader, StoredJob, StoredTransition } from '../../domain/job/re
 import { type Showing, webhookEvent } from '../../domain/job/webhook-event.ts'
 import { createLineCutter } from '../../domain/wire/lines.ts'
 import type { Board, JobNews } from '../../engine/board.ts'
+import type { Pending } from './followers.ts'
 
 export interface JobEventsDeps extends Showing {
   readonly reader: Pick<JobReader, 'find' | 'transitions' | 'listedArtifacts'>
   readonly board: Pick<Board, 'listen' | 'soFar'>
   readonly clock: Clock
+  readonly pending: Pending
   /** Called once when the stream is over, whoever ended it. */
   readonly onEnd: () => void
 }
 
 // Proxies close what is silent for a minute or less.
 const HEARTBEAT_MS = 15_000
-// What a slow reader may hold in memory: above it chunks are dropped, transitions never.
-const PENDING_MAX_BYTES = 1024 ** 2
+// The queue's own mark; how much may wait is counted over all followers.
+const QUEUE_BYTES = 1024 ** 2
 
 const encoder = new TextEncoder()
 
 const chunkFrame = (line: string) => `event: chunk\ndata: ${line}\n\n`
 
-/** The events of one job after the transition with sequence `after`; the stream ends with the final one. */
-export const jobEvents = (job: StoredJob, after: number, deps: JobEventsDeps): ReadableStream<Uint8Array> => {
-  const { reader, board, clock } = deps
-  const cutter = createLineCutter()
-  let seen = after
-  let dropped = 0
-  let end = () => {}
+/** What one follower is sent. */
+class Outlet {
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null
+  #dropped = 0
+  readonly #pending: Pending
 
-  const transitionFrame = (transition: StoredTransition): string => {
-    const artifacts = isFinal(transition.state) ? reader.listedArtifacts(job.seq, deps.inlineMaxBytes) : []
-    const { artifacts: _, ...event } = webhookEvent(job, transition, artifacts, deps)
+  constructor(pending: Pending) {
+    this.#pending = pending
+  }
+
+  open(controller: ReadableStreamDefaultController<Uint8Array>) {
+    this.#controller = controller
+  }
+
+  /** The reader took something. */
+  taken() {
+    this.#pending.now(QUEUE_BYTES - (this.#controller?.desiredSize ?? QUEUE_BYTES))
+  }
+
+  send(text: string) {
+    this.#controller?.enqueue(encoder.encode(text))
+    this.taken()
+  }
+
+  /** Chunks are left out for a reader that is behind, and counted. */
+  chunks(lines: readonly string[]) {
+    if (lines.length === 0) return
+    if (this.#pending.isSlow()) this.#dropped += lines.length
+    else {
+      this.tellDropped()
+      this.send(lines.map(chunkFrame).join(''))
+    }
+  }
+
+  tellDropped() {
+    if (this.#dropped > 0) this.send(`: ${this.#dropped} chunks were dropped because the reader is slow\n\n`)
+    this.#dropped = 0
+  }
+
+  heartbeat() {
+    if (!this.#pending.isSlow()) this.send(': still here\n\n')
+  }
+
+  close() {
+    this.#controller?.close()
+  }
+
+  fail(error: unknown) {
+    this.#controller?.error(error)
+  }
+}
+
+/** One follower of one job. */
+class Follower {
+  readonly #job: StoredJob
+  readonly #deps: JobEventsDeps
+  readonly #outlet: Outlet
+  readonly #cutter = createLineCutter()
+  #seen: number
+  #isLive = false
+  #isOver = false
+  #unlisten = () => {}
+  #cancelHeartbeat = () => {}
+
+  constructor(job: StoredJob, after: number, deps: JobEventsDeps) {
+    this.#job = job
+    this.#seen = after
+    this.#deps = deps
+    this.#outlet = new Outlet(deps.pending)
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>) {
+    const { board, reader } = this.#deps
+    this.#outlet.open(controller)
+    this.#unlisten = board.listen(this.#job.id, (news) => this.#hear(news))
+    this.#beat()
+    this.#catchUp()
+    this.#isLive = true
+    if (this.#isOver) return
+    for (const bytes of board.soFar(this.#job.id)) this.#outlet.chunks(this.#cutter.cut(bytes))
+    const now = reader.find(this.#job.id)
+    // It was final before this reader came, which has seen the last transition already.
+    if (now === null || isFinal(now.state)) this.#finish()
+  }
+
+  taken() {
+    this.#outlet.taken()
+  }
+
+  leave() {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#unlisten()
+    this.#cancelHeartbeat()
+    this.#deps.pending.leave()
+    this.#deps.onEnd()
+  }
+
+  #finish() {
+    this.leave()
+    this.#outlet.close()
+  }
+
+  #beat() {
+    this.#outlet.heartbeat()
+    this.#cancelHeartbeat = this.#deps.clock.after(HEARTBEAT_MS, () => this.#beat())
+  }
+
+  #hear(news: JobNews) {
+    try {
+      if (news.kind === 'chunk') this.#outlet.chunks(this.#cutter.cut(news.bytes))
+      else if (news.kind === 'changed') this.#catchUp()
+      else this.#finish()
+    } catch (error) {
+      // The news comes from the worker: what fails here is this reader's loss alone.
+      this.leave()
+      this.#outlet.fail(error)
+    }
+  }
+
+  #catchUp() {
+    for (const transition of this.#deps.reader.transitions(this.#job.seq, this.#seen)) {
+      // It comes back with the number of the last one it was sent, and misses nothing.
+      if (this.#deps.pending.isLost()) return this.#finish()
+      this.#seen = transition.sequence
+      // Another attempt starts its answer afresh.
+      if (this.#isLive) this.#outlet.chunks(this.#cutter.end())
+      this.#outlet.tellDropped()
+      this.#outlet.send(this.#frame(transition))
+      if (isFinal(transition.state)) return this.#finish()
+    }
+  }
+
+  #frame(transition: StoredTransition): string {
+    const { reader, inlineMaxBytes } = this.#deps
+    const artifacts = isFinal(transition.state) ? reader.listedArtifacts(this.#job.seq, inlineMaxBytes) : []
+    const { artifacts: _, ...event } = webhookEvent(this.#job, transition, artifacts, this.#deps)
     return `event: transition\nid: ${transition.sequence}\ndata: ${JSON.stringify(event)}\n\n`
   }
+}
 
-  const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
-    let cancelHeartbeat = () => {}
-    let isLive = false
-    let isOver = false
-    const send = (text: string) => controller.enqueue(encoder.encode(text))
-    const isSlow = () => (controller.desiredSize ?? 0) <= 0
-
-    const tellDropped = () => {
-      if (dropped > 0) send(`: ${dropped} chunks were dropped because the reader is slow\n\n`)
-      dropped = 0
-    }
-    const passLines = (lines: readonly string[]) => {
-      if (lines.length === 0) return
-      if (isSlow()) {
-        dropped += lines.length
-        return
-      }
-      tellDropped()
-      send(lines.map(chunkFrame).join(''))
-    }
-    const finish = () => {
-      isOver = true
-      end()
-      controller.close()
-    }
-    const catchUp = () => {
-      for (const transition of reader.transitions(job.seq, seen)) {
-        seen = transition.sequence
-        // Another attempt starts its answer afresh.
-        if (isLive) passLines(cutter.end())
-        tellDropped()
-        send(transitionFrame(transition))
-        if (isFinal(transition.state)) return finish()
-      }
-    }
-    const beat = () => {
-      if (!isSlow()) send(': still here\n\n')
-      cancelHeartbeat = clock.after(HEARTBEAT_MS, beat)
-    }
-    const hear = (news: JobNews) => {
-      try {
-        if (news.kind === 'chunk') passLines(cutter.cut(news.bytes))
-        else if (news.kind === 'changed') catchUp()
-        else finish()
-      } catch (error) {
-        // The news comes from the worker: what fails here is this reader's loss alone.
-        end()
-        controller.error(error)
-      }
-    }
-    const unlisten = board.listen(job.id, hear)
-    end = () => {
-      unlisten()
-      cancelHeartbeat()
-      deps.onEnd()
-    }
-    beat()
-    catchUp()
-    isLive = true
-    if (!isOver) for (const bytes of board.soFar(job.id)) passLines(cutter.cut(bytes))
-    const now = isOver ? null : reader.find(job.id)
-    // It was final before this reader came, which has seen the last transition already.
-    if (!isOver && (now === null || isFinal(now.state))) finish()
-  }
-
+/** The events of one job after the transition with sequence `after`; the stream ends with the final one. */
+export const jobEvents = (job: StoredJob, after: number, deps: JobEventsDeps): ReadableStream<Uint8Array> => {
+  const follower = new Follower(job, after, deps)
   return new ReadableStream<Uint8Array>(
-    { start, cancel: () => end() },
-    { highWaterMark: PENDING_MAX_BYTES, size: (chunk) => chunk?.byteLength ?? 0 },
+    { start: (controller) => follower.start(controller), pull: () => follower.taken(), cancel: () => follower.leave() },
+    { highWaterMark: QUEUE_BYTES, size: (chunk) => chunk?.byteLength ?? 0 },
   )
 }

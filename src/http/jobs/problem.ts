@@ -17,7 +17,7 @@ export const problemResponse = (
   const headers: Record<string, string> = { 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store', ...more }
   if (status === 503) headers['Retry-After'] = String(RETRY_AFTER_S)
   if (status === 401) headers['WWW-Authenticate'] = 'Bearer realm="foreman"'
-  if (status === 413) headers['Connection'] = 'close'
+  if (status === 413 || status === 408) headers['Connection'] = 'close'
   const body = { type: `/problems/${code}`, title, status, detail, instance: pathOf(request), code }
   return new Response(JSON.stringify(body), { status, headers })
 }

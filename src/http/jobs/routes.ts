@@ -6,6 +6,7 @@ import { pathOf } from '../request-path.ts'
 import type { Visitors } from '../visitors.ts'
 import { createJobAnswers, type JobAnswersDeps } from './answers.ts'
 import { problemResponse } from './problem.ts'
+import { strangeQuery } from './queries.ts'
 import * as schemas from './schemas.ts'
 
 export interface JobsRoutesDeps extends JobAnswersDeps {
@@ -62,6 +63,10 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
       // `?state=&model=` is how a form says nothing.
       for (const [name, value] of Object.entries(query)) if (value === '') delete query[name]
     })
+    .onBeforeHandle(({ request }) => {
+      const strange = strangeQuery(request)
+      return strange === null ? undefined : problemResponse(request, strange)
+    })
     .post('/jobs', ({ request }) => answers.submit(request, timingOf(request)), {
       parse: 'none',
       headers: schemas.submitHeaders,
@@ -69,7 +74,7 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
         200: schemas.finishedSchema,
         202: schemas.acceptedSchema,
         ...problemResponses('malformed', 'invalid', 'model-not-installed', 'webhook-refused', 'idempotency-conflict'),
-        ...problemResponses('too-large', 'queue-full', 'draining', 'disk-full', ...always),
+        ...problemResponses('too-slow', 'too-large', 'queue-full', 'draining', 'disk-full', ...always),
       },
       detail: { summary: 'Submit a job', tags, requestBody: schemas.submitBody },
     })
@@ -88,7 +93,7 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
       params: schemas.idParams,
       response: {
         200: schemas.cancelledSchema,
-        ...problemResponses('not-found', 'already-final', 'sync-call', 'disk-full', ...always),
+        ...problemResponses('invalid', 'not-found', 'already-final', 'sync-call', 'disk-full', ...always),
       },
       detail: { summary: 'Cancel a job', tags },
     })
@@ -102,7 +107,7 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
         response: {
           200: bytesResponse('transitions, and native chunks while it runs', 'text/event-stream'),
           204: emptyResponse('final, and its last transition was seen'),
-          ...problemResponses('invalid', 'not-found', 'sync-call', ...always),
+          ...problemResponses('invalid', 'not-found', 'sync-call', 'too-many-followers', ...always),
         },
         detail: { summary: 'Follow a job (server-sent events)', tags },
       },
@@ -114,7 +119,7 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
         200: bytesResponse('the exact bytes', '*/*'),
         206: bytesResponse('the range that was asked for', '*/*'),
         304: emptyResponse('If-None-Match names what is there'),
-        ...problemResponses('not-found', 'range-not-satisfiable', ...always),
+        ...problemResponses('invalid', 'not-found', 'range-not-satisfiable', ...always),
       },
       detail: { summary: 'An artifact, to the byte', tags },
     })

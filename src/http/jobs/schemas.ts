@@ -35,8 +35,9 @@ const artifact = t.Object({
   url: nullable(t.String({ description: 'where the bytes are, when they do not stand inside' })),
 })
 
-/** One job. */
+/** One job. It has one name in every answer, `job_id`; `id` stays beside it. */
 export const jobSchema = t.Object({
+  job_id: jobId,
   id: jobId,
   model: t.String({ description: 'as the caller wrote it' }),
   state,
@@ -56,7 +57,7 @@ export const jobSchema = t.Object({
   usage: t.Object({ prompt_tokens: count, completion_tokens: count, total_duration_ms: count }),
 })
 
-export const acceptedBody = t.Object({ job_id: jobId, state, position, eta_seconds: eta })
+export const acceptedBody = t.Object({ job_id: jobId, id: jobId, state, position, eta_seconds: eta })
 
 export const pageSchema = t.Object({
   jobs: t.Array(jobSchema),

@@ -6,6 +6,7 @@ import { isFinal } from '../../domain/job/job.ts'
 import type { Problem } from '../../domain/job/problem.ts'
 import type { JobReader } from '../../domain/job/reading.ts'
 import { linkTo } from '../../domain/job/webhook-event.ts'
+import { inSlices } from '../../domain/slices.ts'
 import { preferredWaitMs } from '../../domain/wire/prefer.ts'
 import type { Jobs, Submission } from '../../engine/jobs.ts'
 import type { BodyReader } from '../body.ts'
@@ -25,15 +26,18 @@ export interface SubmitDeps {
 /** Nobody is held longer than this. */
 export const WAIT_MAX_MS = 3_600_000
 
-const problemOf = (code: FailureCode): Problem =>
-  code === 'body_too_large'
-    ? { code: 'too-large', detail: 'the body is larger than FOREMAN_MAX_BODY allows' }
-    : { code: 'queue-full', detail: 'too many bodies wait in memory: come back later' }
+const problemOf = (code: FailureCode): Problem => {
+  if (code === 'body_too_large') return { code: 'too-large', detail: 'the body is larger than FOREMAN_MAX_BODY allows' }
+  if (code === 'body_too_slow') return { code: 'too-slow', detail: 'the body brought less than 64 KiB in 30 s' }
+  return { code: 'queue-full', detail: 'too many bodies wait in memory: come back later' }
+}
 
-const submissionOf = (request: Request, body: Uint8Array): Submission => {
+const submissionOf = async (request: Request, body: Uint8Array, clock: Clock): Promise<Submission> => {
   const key = request.headers.get('idempotency-key')
   if (key === null) return { body, idempotency: null }
-  return { body, idempotency: { key, fingerprint: createHash('sha256').update(body).digest() } }
+  const hash = createHash('sha256')
+  await inSlices(clock, body, (slice) => void hash.update(slice))
+  return { body, idempotency: { key, fingerprint: hash.digest() } }
 }
 
 /** The answer to one POST. */
@@ -44,7 +48,8 @@ export const submitJob = async (deps: SubmitDeps, request: Request, timing: Timi
   timing.timed()
   if (read.kind === 'left') return new Response(null, { status: 499 })
   if (read.kind === 'failed') return problemResponse(request, problemOf(read.failure.code))
-  const outcome = await jobs.submit(submissionOf(request, read.bytes)).finally(read.release)
+  const submit = async () => jobs.submit(await submissionOf(request, read.bytes, deps.clock))
+  const outcome = await submit().finally(read.release)
   if (outcome.kind === 'problem') return problemResponse(request, outcome)
 
   const headers: Record<string, string> = { Location: linkTo(`/jobs/${outcome.jobId}`, deps.publicUrl) }

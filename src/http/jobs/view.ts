@@ -73,6 +73,7 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     const artifacts = hasArtifacts ? reader.listedArtifacts(job.seq, showing.inlineMaxBytes) : []
     const views = artifacts.map((artifact) => artifactView(job.id, artifact, showing))
     return {
+      job_id: job.id,
       id: job.id,
       model: job.model,
       state: job.state,
@@ -101,7 +102,7 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     show: (job) => viewOf(job, deps),
     // From the oldest on, so that the line is counted once and not from its head for each.
     page: (jobs) => jobs.map((_, i) => viewOf(jobs[jobs.length - 1 - i]!, byLink)).reverse(),
-    accepted: (job) => ({ job_id: job.id, state: job.state, ...placeOf(job) }),
-    fresh: (jobId, waiting) => ({ job_id: jobId, state: 'queued', ...waitingPlace(waiting) }),
+    accepted: (job) => ({ job_id: job.id, id: job.id, state: job.state, ...placeOf(job) }),
+    fresh: (jobId, waiting) => ({ job_id: jobId, id: jobId, state: 'queued', ...waitingPlace(waiting) }),
   }
 }

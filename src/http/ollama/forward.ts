@@ -43,6 +43,8 @@ export interface ForwardOptions {
   readonly repeatable: boolean
   /** Bear an unreachable target until the deadline instead of saying so at once. */
   readonly patient: boolean
+  /** Called when the answer goes on after its head. */
+  readonly onStream: () => void
   /** Called with the status once the whole answer has gone by. */
   readonly onEnd: (status: number) => void
   /** What to say when the target says nothing; null = the failure itself. */
@@ -129,6 +131,7 @@ const respond = (request: Request, reply: Answered, options: ForwardOptions, { l
     stop()
     if (ok) options.onEnd(reply.status)
   }
+  options.onStream()
   return new Response(passBody(reply, done, liveness.saw), init)
 }
 

@@ -28,6 +28,8 @@ export interface OllamaDeps {
 export interface ConnectionTimer {
   /** The body is in hand: waiting takes as long as it takes. */
   untimed(): void
+  /** The answer goes on after its head; `timed` follows. */
+  streaming(): void
   /** The answer is over: the connection may idle out again. */
   timed(): void
 }
@@ -61,17 +63,19 @@ const queue = async (deps: OllamaDeps, { request, timer }: Passage, call: Call, 
   const admitted = await engine.intake.admit(jobId, caller, deadlineMs)
   if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
   else if (!engine.state.view.reachable) engine.poller.hurry()
-  return caller.answered
+  const response = await caller.answered
+  if (caller.committed) timer.streaming()
+  return response
 }
 
 /** `repeatable`: running twice costs nothing but time. */
 const bypass = (
   { forward }: OllamaDeps,
-  { route, request }: Passage,
+  { route, request, timer }: Passage,
   body: Uint8Array,
   repeatable: boolean,
   onEnd: (status: number) => void,
-) => forward(request, { flavour: route.flavour, body, repeatable, patient: true, onEnd })
+) => forward(request, { flavour: route.flavour, body, repeatable, patient: true, onStream: timer.streaming, onEnd })
 
 const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array) => {
   const { route, request, timer } = passage
@@ -112,7 +116,15 @@ const handleControl = async (deps: OllamaDeps, passage: Passage, body: Uint8Arra
   }
   // It may have fallen asleep since the last poll.
   const instead = () => lastTags(deps, route)
-  return deps.forward(request, { flavour: route.flavour, body, repeatable, patient: false, onEnd, instead })
+  return deps.forward(request, {
+    flavour: route.flavour,
+    body,
+    repeatable,
+    patient: false,
+    onStream: timer.streaming,
+    onEnd,
+    instead,
+  })
 }
 
 /** The handler of every route in the table. */
