@@ -1,5 +1,19 @@
 /** The real clocks and the real dice; the only file that reads them. */
+import { readFileSync } from 'node:fs'
 import type { Clock, Random } from './domain/clock.ts'
+import type { Boot } from './domain/steady-time.ts'
+
+/** Linux alone counts sleep in a clock that nobody can set and names its starts; elsewhere a restart believes the wall clock. */
+const systemBoot = (): Boot | null => {
+  try {
+    const id = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    const seconds = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0])
+    return id === '' || !Number.isFinite(seconds) ? null : { id, ms: Math.round(seconds * 1_000) }
+  } catch {
+    // No Linux, or a container without /proc.
+    return null
+  }
+}
 
 /** Wall time from Date, durations from performance.now. */
 export const systemClock: Clock = {
@@ -10,6 +24,7 @@ export const systemClock: Clock = {
     const timer = setTimeout(run, Math.min(delayMs, 2_147_483_647))
     return () => clearTimeout(timer)
   },
+  boot: systemBoot,
 }
 
 export const systemRandom: Random = () => Math.random()

@@ -40,14 +40,14 @@ const createTarget = ({ ollamaUrl, ollamaToken }: Config, instance: string, cloc
 /** A foreman that does nothing yet; what is wrong with its data directory comes back as one sentence. */
 export const compose = async (
   config: Config,
-  { log, clock = systemClock, plans = Object.values(parts) }: ComposeOptions,
+  { log, clock: machine = systemClock, plans = Object.values(parts) }: ComposeOptions,
 ) => {
   const life = { draining: false, port: config.addr.port }
   const board = createBoard()
   const store = openStore({
     dataDir: config.dataDir,
     maxQueue: config.maxQueue,
-    clock,
+    clock: machine,
     changed(jobId, mayOwe) {
       board.post(jobId, { kind: 'changed' })
       if (mayOwe) deliveries.nudge()
@@ -55,8 +55,10 @@ export const compose = async (
   })
   if (store.kind === 'refused') return store
   for (const warning of store.warnings) log.warn('data_directory', { warning })
-  const { queue, reader, outbox, line } = store
-  const newId = monotonicFactory()
+  // From here on time is steady; the machine's wall clock is for people and signatures alone.
+  const { queue, reader, outbox, line, clock } = store
+  const ulid = monotonicFactory()
+  const newId = () => ulid(clock.now())
   const instance = newId()
   const target = createTarget(config, instance, clock)
   const bus = createBus({ failed: handlerFailed(log) })
@@ -68,6 +70,7 @@ export const compose = async (
     open: ({ origin, address }) => createTargetClient({ url: origin, address, clock }),
     version: packageJson.version,
     clock,
+    wallNow: machine.now,
     random: systemRandom,
     emit: bus.emit,
   })
@@ -98,6 +101,7 @@ export const compose = async (
     isWritable: store.isWritable,
     isInPlace: store.isInPlace,
     isDraining: () => life.draining,
+    wallAt: clock.wallAt,
     instance,
     visitors,
     partRoutes: running.routes,

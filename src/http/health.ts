@@ -14,6 +14,8 @@ export interface HealthDeps {
   readonly isWritable: () => boolean
   /** Whether the database is still the file that was opened: what is written into a deleted one ends with the process. */
   readonly isInPlace: () => boolean
+  /** What the wall clock showed at a time of `clock`. */
+  readonly wallAt: (ms: number) => number
   /** What the parts have to say, by part. */
   readonly partStatus: () => Readonly<Record<string, unknown>>
   readonly counts: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
@@ -60,7 +62,7 @@ const healthSchema = t.Object(
   { description: 'target, queue and worker as they are now' },
 )
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+const iso = (ms: number) => new Date(ms).toISOString()
 
 /** The three health routes; none needs a token. */
 export const healthRoutes = (deps: HealthDeps) => {
@@ -80,7 +82,7 @@ export const healthRoutes = (deps: HealthDeps) => {
       status: readiness() === null ? 'ok' : 'not ready',
       degraded,
       reason: reachable && !degraded ? null : reason,
-      last_poll: iso(lastPollAt),
+      last_poll: lastPollAt === null ? null : iso(deps.wallAt(lastPollAt)),
       target: {
         url: deps.targetUrl,
         reachable,

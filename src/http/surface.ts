@@ -37,6 +37,7 @@ export interface SurfaceDeps {
   readonly isWritable: () => boolean
   readonly isInPlace: () => boolean
   readonly isDraining: () => boolean
+  readonly wallAt: HealthDeps['wallAt']
   readonly instance: string
   readonly visitors: Visitors
   readonly partRoutes: readonly unknown[]
@@ -82,6 +83,7 @@ export const createSurface = (deps: SurfaceDeps) => {
       isDraining,
       isWritable: deps.isWritable,
       isInPlace: deps.isInPlace,
+      wallAt: deps.wallAt,
       counts: deps.counts,
       partStatus: deps.partStatus,
     },

@@ -5,6 +5,7 @@ import migration0002 from './migrations/0002.sql' with { type: 'text' }
 import migration0002Older from './migrations/0002-older.sql' with { type: 'text' }
 import migration0003 from './migrations/0003.sql' with { type: 'text' }
 import migration0004 from './migrations/0004.sql' with { type: 'text' }
+import migration0005 from './migrations/0005.sql' with { type: 'text' }
 
 /** The core's, numbered from 1; a released one is never edited. */
 export const migrations: readonly string[] = [
@@ -12,6 +13,7 @@ export const migrations: readonly string[] = [
   migration0002 + migration0002Older,
   migration0003,
   migration0004,
+  migration0005,
 ]
 
 /** The tables of a part. Everything that it creates, and every table that it hangs something on, begins with `NAME_`. */

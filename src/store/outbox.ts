@@ -38,7 +38,7 @@ export interface Found {
     readonly due: readonly OwedDelivery[]
     readonly hasMore: boolean
   }[]
-  /** Wall milliseconds of the first that is due later, of the receivers with room; null = there is none. */
+  /** Steady milliseconds of the first that is due later, of the receivers with room; null = there is none. */
   readonly nextDueAt: number | null
   /** The next look goes on with more receivers. */
   readonly isPartial: boolean
@@ -68,15 +68,25 @@ const LANES = 'webhooks INDEXED BY webhooks_lanes WHERE due_at IS NOT NULL'
 const HOPS_MAX = 1_000
 const ROWS_MAX = 256
 
+/** The owed delivery of a job, with the time that the wall clock showed when it happened. */
+type FindOwed = (jobSeq: number) => OwedDelivery | null
+
+const createFindOwed = (db: Database, wallAt: (storedMs: number) => number): FindOwed => {
+  const owed = db.query<OwedDelivery, [number]>(OWED)
+  return (jobSeq) => {
+    const row = owed.get(jobSeq)
+    return row === null ? null : { ...row, at: wallAt(row.at) }
+  }
+}
+
 /** Finds what is due, receiver by receiver. */
-const createLookup = (db: Database) => {
+const createLookup = (db: Database, findOwed: FindOwed) => {
   const hop = db.query<{ origin: string; due_at: number }, [string]>(
     `SELECT origin, due_at FROM ${LANES} AND origin > ?1 ORDER BY origin, due_at LIMIT 1`,
   )
   const lane = db.query<{ id: number; due_at: number }, [string, number]>(
     `SELECT job_seq AS id, due_at FROM ${LANES} AND origin = ?1 ORDER BY due_at, job_seq LIMIT ?2`,
   )
-  const owed = db.query<OwedDelivery, [number]>(OWED)
   // Where the next look begins when this one could not visit all, and what those before it have found.
   let from = ''
   let nextDueAt: number | null = null
@@ -90,7 +100,7 @@ const createLookup = (db: Database) => {
       if (due_at > now) return { due, hasMore: false, nextDueAt: due_at }
       if (busy.has(id)) continue
       if (due.length === room) return { due, hasMore: true, nextDueAt: null }
-      const row = owed.get(id)
+      const row = findOwed(id)
       if (row !== null) due.push(row)
     }
     return { due, hasMore: heads.length === most, nextDueAt: null }
@@ -125,10 +135,17 @@ const createLookup = (db: Database) => {
   }
 }
 
+export interface OutboxDeps {
+  readonly db: Database
+  readonly ledger: Ledger
+  /** What the wall clock showed at a stored time. */
+  readonly wallAt?: (storedMs: number) => number
+}
+
 /** The outbox of one database. Outcomes are quick writes: one lost to a power cut is delivered again, with the same id. */
-export const createOutbox = ({ db, ledger }: { db: Database; ledger: Ledger }): Outbox => {
-  const look = createLookup(db)
-  const row = db.query<OwedDelivery, [number]>(OWED)
+export const createOutbox = ({ db, ledger, wallAt = (ms) => ms }: OutboxDeps): Outbox => {
+  const findOwed = createFindOwed(db, wallAt)
+  const look = createLookup(db, findOwed)
   // Two statements, because one that leaves the due time alone leaves the indexes alone: what comes next has waited, so it is due.
   const step = db.query(`UPDATE webhooks SET sequence = sequence + 1, tries = 0, last_problem = ?3
     WHERE job_seq = ?1 AND sequence = ?2 AND EXISTS (SELECT 1 FROM transitions WHERE job_seq = ?1 AND sequence = ?2 + 1)`)
@@ -141,7 +158,7 @@ export const createOutbox = ({ db, ledger }: { db: Database; ledger: Ledger }): 
 
   const goOn = ({ jobSeq, sequence }: Named, problem: string | null) =>
     ledger.write('lazy', () => {
-      if (step.run(jobSeq, sequence, problem).changes > 0) return row.get(jobSeq)
+      if (step.run(jobSeq, sequence, problem).changes > 0) return findOwed(jobSeq)
       finish.run(jobSeq, sequence, problem)
       return null
     })

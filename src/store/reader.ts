@@ -19,8 +19,8 @@ const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, 
   completion_tokens AS completionTokens, total_duration_ms AS totalDurationMs, created_at AS createdAt, started_at AS startedAt,
   completed_at AS completedAt, updated_at AS updatedAt`
 
-/** The reader of one database. */
-export const createReader = (db: Database): JobReader => {
+/** The reader of one database; `wallAt` says what the wall clock showed at a stored time. */
+export const createReader = (db: Database, wallAt: (storedMs: number) => number = (ms) => ms): JobReader => {
   const find = db.query<StoredJob, [string]>(`SELECT ${COLUMNS} FROM jobs WHERE id = ?1`)
   const list = db.query<
     StoredJob,
@@ -47,17 +47,28 @@ export const createReader = (db: Database): JobReader => {
   const artifact = db.query<StoredArtifact, [number, string]>(
     'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 AND name = ?2',
   )
+  const shown = (job: StoredJob): StoredJob => ({
+    ...job,
+    notBefore: job.notBefore === null ? null : wallAt(job.notBefore),
+    createdAt: wallAt(job.createdAt),
+    startedAt: job.startedAt === null ? null : wallAt(job.startedAt),
+    completedAt: job.completedAt === null ? null : wallAt(job.completedAt),
+    updatedAt: wallAt(job.updatedAt),
+  })
   return {
-    find: (id) => find.get(id),
+    find(id) {
+      const job = find.get(id)
+      return job === null ? null : shown(job)
+    },
     top: (after) => top.get(after)?.seq ?? 0,
     list({ state, model, kind, limit }, below) {
       const from = below - SLICE
       const jobs = list.all(below, from, state, model, kind, limit)
       const last = jobs.length === limit ? (jobs.at(-1)?.seq ?? from) : from
       // Past what was swept: numbers have gaps of millions.
-      return { jobs, below: nextBelow.get(last)?.seq ?? null }
+      return { jobs: jobs.map(shown), below: nextBelow.get(last)?.seq ?? null }
     },
-    transitions: (seq, after) => transitions.all(seq, after),
+    transitions: (seq, after) => transitions.all(seq, after).map((one) => ({ ...one, at: wallAt(one.at) })),
     listedArtifacts: (seq, maxBytes) => listed.all(seq, maxBytes),
     artifact: (seq, name) => artifact.get(seq, name),
   }

@@ -3,37 +3,58 @@ import type { Clock } from '../domain/clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { createLedger } from './ledger.ts'
 import { createLine } from './line.ts'
+import type { PartSchema } from './migrate.ts'
 import { createOutbox } from './outbox.ts'
 import { createQueue } from './queue.ts'
 import { createReader } from './reader.ts'
+import { createSteadyClock } from './steady-clock.ts'
 import { createSweep } from './sweep.ts'
 
 export interface StoreOptions {
   readonly dataDir: string
   readonly maxQueue: number
+  /** The machine's. */
   readonly clock: Clock
   /** Called after each committed change of a job; `mayOwe`: somebody may have to be told of it. */
   readonly changed: (jobId: string, mayOwe: boolean) => void
+  /** The parts that own tables. */
+  readonly parts?: readonly PartSchema[]
 }
 
-/** Opens the data directory for this process alone; what is wrong with it comes back as one sentence. */
-export const openStore = ({ dataDir, maxQueue, clock, changed }: StoreOptions) => {
-  const opened = openDataDirectory(dataDir)
-  if (opened.kind === 'refused') return opened
+type OpenedDirectory = Extract<ReturnType<typeof openDataDirectory>, { kind: 'opened' }>
+
+const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }: StoreOptions) => {
   const { db, warnings, isInPlace, close } = opened
-  const ledger = createLedger(db, clock, isInPlace)
+  const ledger = createLedger(db, machine, isInPlace)
+  const clock = createSteadyClock({ db, ledger, clock: machine })
+  const { wallAt } = clock
   const line = createLine(db)
   return {
     kind: 'opened' as const,
+    /** What every due time, age and time to live is counted in. */
+    clock,
     queue: createQueue({ db, ledger, maxQueue, changed, line }),
     line,
-    reader: createReader(db),
-    outbox: createOutbox({ db, ledger }),
+    reader: createReader(db, wallAt),
+    outbox: createOutbox({ db, ledger, wallAt }),
     sweep: createSweep({ db, ledger, clock }),
     /** What is not as it should be, but can be lived with. */
     warnings,
     isWritable: ledger.isWritable,
     isInPlace,
     close,
+  }
+}
+
+/** Opens the data directory for this process alone; what is wrong with it comes back as one sentence. */
+export const openStore = (options: StoreOptions) => {
+  const opened = openDataDirectory(options.dataDir, options.parts)
+  if (opened.kind === 'refused') return opened
+  try {
+    return storeIn(opened, options)
+  } catch (error) {
+    opened.close()
+    const why = error instanceof Error ? error.message : String(error)
+    return { kind: 'refused' as const, message: `the database in ${options.dataDir} cannot be written: ${why}` }
   }
 }

@@ -31,7 +31,10 @@ export interface DeliveriesDeps {
   readonly listener: () => Pick<OffLimit, 'host' | 'port'>
   readonly open: DeliveryDeps['open']
   readonly version: string
+  /** What due times are counted in. */
   readonly clock: Clock
+  /** What the machine's wall clock shows: receivers compare the time of a signature with their own. */
+  readonly wallNow: () => number
   readonly random: Random
   readonly emit: Emit
 }
@@ -59,7 +62,7 @@ export const createDeliveries = (deps: DeliveriesDeps): Deliveries => {
     offLimits,
     resolve: systemResolve,
     open: deps.open,
-    clock,
+    clock: { ...clock, now: deps.wallNow },
     version: deps.version,
   })
   const compose = (owed: OwedTransition) => {

@@ -68,6 +68,8 @@ interface BenchOptions {
   /** Makes a part that runs beside the engine. */
   readonly part?: (ports: PartPorts<never>) => Part
   readonly store?: TestStore
+  /** What is in the given store stays there, as after a restart. */
+  readonly keep?: boolean
   readonly clock?: VirtualClock
   /** Puts a faulty queue in front of the real one. */
   readonly wrapQueue?: (queue: StoredQueue) => StoredQueue
@@ -144,7 +146,7 @@ const drain = async (response: Response, result: CallResult, clock: VirtualClock
 export const createBench = (options: BenchOptions = {}): Bench => {
   const clock = options.clock ?? createPatientClock()
   const store = options.store ?? createTestStore({ fast: true })
-  if (options.store) store.clear()
+  if (options.store && !options.keep) store.clear()
   const config = { ...defaults, ...options.config }
   const { loadMs = 0, workMs = 0 } = options
   const target = createVirtualTarget({ clock, loadMs, workMs, parallel: config.parallel })
