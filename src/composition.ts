@@ -48,6 +48,7 @@ export const compose = async (
     dataDir: config.dataDir,
     maxQueue: config.maxQueue,
     clock: machine,
+    parts: plans.flatMap(({ name, tables }) => (tables === undefined ? [] : [{ name, migrations: tables }])),
     changed(jobId, mayOwe) {
       board.post(jobId, { kind: 'changed' })
       if (mayOwe) deliveries.nudge()
@@ -78,7 +79,7 @@ export const compose = async (
   const engine = createEngine({ ...shared, sweep: store.sweep, checkWebhook: deliveries.check, find: reader.find })
   const visitors = createVisitors()
   const whoOf = (request: Request) => visitors.of(request).who
-  const seam = { engine, bus, target, whoOf, settings: config, clock, random: systemRandom }
+  const seam = { engine, bus, target, tables: store.tables, whoOf, settings: config, clock, random: systemRandom }
   const running = await createParts(plans, seam)
   const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
   const metrics = createMetrics({

@@ -27,6 +27,21 @@ export interface PartTarget {
   onReachability(listener: (reachable: boolean) => void): () => void
 }
 
+/** A statement on the part's own tables. */
+export interface PartStatement<Row> {
+  all(...values: (string | number | null | Uint8Array)[]): Row[]
+  get(...values: (string | number | null | Uint8Array)[]): Row | null
+  run(...values: (string | number | null | Uint8Array)[]): unknown
+}
+
+/** The part's own tables (ADR 0011); its SQL stands in its store.ts. */
+export interface PartTables {
+  /** Prepared once, however often it is asked for. */
+  statement<Row>(sql: string): PartStatement<Row>
+  /** Runs `op` in the next transaction, perhaps twice. A durable one waits for the disk, a quick one survives all but a power cut. */
+  write<T>(durability: 'durable' | 'quick' | 'lazy', op: () => T): Promise<T>
+}
+
 /** Somebody the guard let in; without a name where the token has none or none is asked for. */
 export interface Asking {
   readonly name: string | null
@@ -40,6 +55,7 @@ export interface PartPorts<Settings> {
   readonly rescue: Rescue
   readonly target: PartTarget
   readonly quiet: Quiet
+  readonly tables: PartTables
   /** Who asks in a request that came to one of the part's routes. */
   readonly whoOf: (request: Request) => Asking
   readonly settings: Settings
@@ -63,6 +79,8 @@ export interface Part<Routes = unknown> {
 export interface PartPlan<Rows extends SettingRows = SettingRows> {
   readonly name: string
   readonly settings: Rows
+  /** The part's tables as steps numbered from 1, a released one never edited; whatever they create begins with `NAME_`. */
+  readonly tables?: readonly string[]
   create(ports: PartPorts<ValuesOf<Rows>>): Promise<Part>
 }
 

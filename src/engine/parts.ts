@@ -4,13 +4,14 @@ import type { Reading } from '../domain/reading.ts'
 import { askTarget } from './ask.ts'
 import type { Bus } from './bus.ts'
 import type { Engine } from './engine.ts'
-import type { Asking, Part, PartPlan, PartPorts } from './part.ts'
+import type { Asking, Part, PartPlan, PartPorts, PartTables } from './part.ts'
 import type { SendTarget } from './ports.ts'
 
 export interface PartsDeps {
   readonly engine: Engine
   readonly bus: Bus
   readonly target: SendTarget
+  readonly tables: PartTables
   readonly whoOf: (request: Request) => Asking
   /** All settings: each part knows the names of its own rows. */
   readonly settings: object
@@ -30,7 +31,7 @@ export interface Parts {
 /** What one part is given. */
 export const portsOf = (
   name: string,
-  { engine, bus, target, whoOf, settings, clock, random }: PartsDeps,
+  { engine, bus, target, tables, whoOf, settings, clock, random }: PartsDeps,
 ): PartPorts<never> => ({
   bus,
   notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
@@ -46,6 +47,7 @@ export const portsOf = (
     onReachability: engine.state.onReachability,
   },
   quiet: engine.quiet,
+  tables,
   whoOf,
   // The table of settings was composed of these rows: the values are there under the rows' names.
   settings: settings as never,

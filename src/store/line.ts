@@ -28,14 +28,50 @@ interface Counted {
   readonly byKey: Map<string, number>
 }
 
-/** The line of one database. */
-export const createLine = (db: Database): Line => {
+/** Counts the part of the tail that is below `seq`, and takes it out. */
+const fold = (from: Counted, tail: Map<number, string>, seq: number): Counted => {
+  const { byKey } = from
+  let { total } = from
+  for (const [tailSeq, residencyKey] of tail) {
+    if (tailSeq >= seq) break
+    byKey.set(residencyKey, (byKey.get(residencyKey) ?? 0) + 1)
+    total++
+    tail.delete(tailSeq)
+  }
+  return { seq, total, byKey }
+}
+
+/** Counts in the database: from the beginning, or on from what is known. */
+const createCount = (db: Database) => {
   const between = db.query<{ residencyKey: string; jobs: number }, [number, number]>(
     `SELECT residency_key AS residencyKey, count(*) AS jobs FROM (
        SELECT residency_key FROM jobs INDEXED BY jobs_ready
        WHERE state = 'queued' AND not_before IS NULL AND seq >= +?1 AND seq < +?2 LIMIT ${COUNT_MAX + 1})
      GROUP BY residency_key`,
   )
+  return (from: Counted | null, seq: number): Counted => {
+    const byKey = from?.byKey ?? new Map<string, number>()
+    let total = from?.total ?? 0
+    for (const { residencyKey, jobs } of between.all(from?.seq ?? 0, seq)) {
+      byKey.set(residencyKey, (byKey.get(residencyKey) ?? 0) + jobs)
+      total += jobs
+    }
+    return { seq, total, byKey }
+  }
+}
+
+/** One more or less of a key; null when that cannot be. */
+const shifted = (counted: Counted, residencyKey: string, by: 1 | -1): Counted | null => {
+  const jobs = (counted.byKey.get(residencyKey) ?? 0) + by
+  if (jobs < 0) return null
+  if (jobs === 0) counted.byKey.delete(residencyKey)
+  else counted.byKey.set(residencyKey, jobs)
+  return { ...counted, total: counted.total + by }
+}
+
+/** The line of one database. */
+export const createLine = (db: Database): Line => {
+  const count = createCount(db)
   let known: Counted | null = null
   let tooLong: { readonly seq: number; left: number } | null = null
   // Every ready job from `known.seq` on, in order, or null when that is not known: a submitter asks for its own place at once,
@@ -48,26 +84,6 @@ export const createLine = (db: Database): Line => {
     tooLong = null
     tail = null
     newest = null
-  }
-  const count = (from: Counted | null, seq: number): Counted => {
-    const byKey = from?.byKey ?? new Map<string, number>()
-    let total = from?.total ?? 0
-    for (const { residencyKey, jobs } of between.all(from?.seq ?? 0, seq)) {
-      byKey.set(residencyKey, (byKey.get(residencyKey) ?? 0) + jobs)
-      total += jobs
-    }
-    return { seq, total, byKey }
-  }
-  /** Counts the part of the tail that is below `seq`. */
-  const fold = (from: Counted, below: Map<number, string>, seq: number): Counted => {
-    let { total } = from
-    for (const [tailSeq, residencyKey] of below) {
-      if (tailSeq >= seq) break
-      from.byKey.set(residencyKey, (from.byKey.get(residencyKey) ?? 0) + 1)
-      total++
-      below.delete(tailSeq)
-    }
-    return { seq, total, byKey: from.byKey }
   }
   const countTo = (seq: number): Counted => {
     if (known === null || seq < known.seq) {
@@ -83,11 +99,8 @@ export const createLine = (db: Database): Line => {
       else tail = null
       return
     }
-    const jobs = (known.byKey.get(residencyKey) ?? 0) + by
-    if (jobs < 0) return stirred()
-    if (jobs === 0) known.byKey.delete(residencyKey)
-    else known.byKey.set(residencyKey, jobs)
-    known = { ...known, total: known.total + by }
+    known = shifted(known, residencyKey, by)
+    if (known === null) stirred()
   }
 
   return {

@@ -38,7 +38,7 @@ export interface Found {
     readonly due: readonly OwedDelivery[]
     readonly hasMore: boolean
   }[]
-  /** Steady milliseconds of the first that is due later, of the receivers with room; null = there is none. */
+  /** When the first that is not due yet will be, of the receivers with room; null = there is none. */
   readonly nextDueAt: number | null
   /** The next look goes on with more receivers. */
   readonly isPartial: boolean

@@ -16,7 +16,7 @@ export type Claimed =
   | { readonly kind: 'job'; readonly job: ActiveJob }
   /** The job that is next has another key than those that run: the slots drain first, so that nobody starves. */
   | { readonly kind: 'held' }
-  /** Nothing is ready; `nextDueAt` (wall ms) is when the first backoff ends. */
+  /** Nothing is ready; `nextDueAt` is when the first backoff ends. */
   | { readonly kind: 'idle'; readonly nextDueAt: number | null }
 
 export interface ClaimQuery {
@@ -29,7 +29,7 @@ export interface ClaimQuery {
   readonly residentKeys: readonly string[]
   /** Jobs with these keys need no load and are `working` at once. */
   readonly loadedKeys: readonly string[]
-  /** Jobs created at or before this wall time go before everything else; null = no age bound. */
+  /** Jobs created at or before this time go before everything else; null = no age bound. */
   readonly agedBefore: number | null
 }
 

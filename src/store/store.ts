@@ -1,4 +1,5 @@
 /** Everything that is kept, around one open database: what the engine, the courier and the routes use of it, put together once. */
+import type { SQLQueryBindings } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { createLedger } from './ledger.ts'
@@ -38,6 +39,8 @@ const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }:
     reader: createReader(db, wallAt),
     outbox: createOutbox({ db, ledger, wallAt }),
     sweep: createSweep({ db, ledger, clock }),
+    /** For the parts that own tables. */
+    tables: { statement: <Row>(sql: string) => db.query<Row, SQLQueryBindings[]>(sql), write: ledger.write },
     /** What is not as it should be, but can be lived with. */
     warnings,
     isWritable: ledger.isWritable,

@@ -5,7 +5,7 @@ import type { Ledger } from './ledger.ts'
 
 export interface Sweep {
   /**
-   * Deletes up to 200 finished jobs completed at or before `completedBefore` (wall ms), fewer when they are large; the number
+   * Deletes up to 200 finished jobs completed at or before `completedBefore`, fewer when they are large; the number
    * deleted. A job that still owes a webhook stays until it is told or given up.
    */
   deleteFinished(completedBefore: number): Promise<number>
@@ -60,8 +60,8 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
   const remove = db.query<unknown, [number]>('DELETE FROM jobs WHERE seq = ?1')
   const freePages = db.query<{ freelist_count: number }, []>('PRAGMA freelist_count')
   let stepsInWal = 0
-  /** In a turn of its own: whatever else is to be done comes between the step and the disk. */
-  const settle = async () => {
+  /** Moves what several steps have left in the log, in a turn of its own: whatever else is to be done comes between the step and the disk. */
+  const emptyLog = async () => {
     stepsInWal = (stepsInWal + 1) % STEPS_PER_CHECKPOINT
     if (stepsInWal !== 0) return
     await new Promise<void>((resolve) => void clock.after(1, resolve))
@@ -99,7 +99,7 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
         const { deleted, after, isLast } = await ledger.write('quick', () => deleteSome(completedBefore))
         place = isLast ? beginning : after
         if (deleted > 0) {
-          await settle()
+          await emptyLog()
           return deleted
         }
         if (isLast) break
@@ -109,7 +109,7 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
     async shrink() {
       if ((freePages.get()?.freelist_count ?? 0) === 0) return false
       await ledger.write('quick', shrinkSome)
-      await settle()
+      await emptyLog()
       return true
     },
     checkpoint: () => db.run('PRAGMA wal_checkpoint(TRUNCATE)'),

@@ -17,7 +17,7 @@ export interface Courier {
 
 const IN_FLIGHT_MAX = 256
 const PER_ORIGIN_MAX = 8
-// Wall time may jump, so no sleep trusts it for longer.
+// The machine may sleep meanwhile, which no timer counts.
 const SLEEP_MAX_MS = 60_000
 // Every transition asks for a look, and beside 100 receivers that hang most find nothing: the next comes after 50 times as long
 // as the last took, so that looking takes about a fiftieth of the event loop.

@@ -30,7 +30,7 @@ export interface FoundLane<T> {
 
 export interface Found<T> {
   readonly lanes: readonly FoundLane<T>[]
-  /** Wall milliseconds of the first that is due later, of the receivers with room; null = there is none. */
+  /** When the first that is not due yet will be, of the receivers with room; null = there is none. */
   readonly nextDueAt: number | null
   /** There are more receivers than one look may visit: the next look goes on with them. */
   readonly isPartial: boolean

@@ -144,7 +144,11 @@ const owners: readonly (readonly [string, RegExp, (name: string) => boolean])[] 
   ],
   ['environment', /process\.env|Bun\.env/, (n) => n === 'main.ts'],
   ['exit', /process\.exit\(/, (n) => n === 'main.ts'],
-  ['SQL', /\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|PRAGMA)\s+[a-z_*(?]/, (n) => n.startsWith('store/')],
+  [
+    'SQL',
+    /\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|PRAGMA)\s+[a-z_*(?]/,
+    (n) => n.startsWith('store/') || /^parts\/[^/]+\/store\.ts$/.test(n),
+  ],
   ['sqlite', /'bun:sqlite'/, (n) => n.startsWith('store/')],
   ['sockets to the target', /\bBun\.connect\b/, (n) => n.startsWith('ollama/')],
   ['fetch', /(?<![\w.])fetch\(/, (n) => n === 'main.ts' || n.startsWith('cli/')],

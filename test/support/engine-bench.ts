@@ -176,6 +176,7 @@ export const createBench = (options: BenchOptions = {}): Bench => {
   engine.recover()
   const part = options.part?.(
     portsOf('test', {
+      tables: { statement: (sql) => store.db.query(sql), write: store.ledger.write },
       engine,
       bus,
       target,

@@ -69,7 +69,7 @@ export interface ActiveJob {
   readonly deferrals: number
   /** Somebody is told of each of its transitions. */
   readonly hasWebhook: boolean
-  /** Wall milliseconds. */
+  /** By the steady clock (ADR 0012), as all times that are counted with. */
   readonly createdAt: number
 }
 

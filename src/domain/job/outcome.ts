@@ -51,7 +51,7 @@ export type Verdict =
       readonly to: 'queued'
       readonly attemptReturned: boolean
       readonly deferred: boolean
-      /** Wall milliseconds; null = at once. */
+      /** Milliseconds of the clock; null = at once. */
       readonly notBefore: number | null
     }
 
@@ -61,7 +61,7 @@ export interface Circumstances {
   readonly committed: boolean
   readonly now: number
   readonly chance: number
-  /** Wall milliseconds until which a sync call waits for a busy or unreachable target; null = for ever. */
+  /** Until when a sync call waits for a busy or unreachable target; null = for ever. */
   readonly patienceUntil: number | null
 }
 
