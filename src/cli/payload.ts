@@ -12,6 +12,7 @@ export const payloadOptions = {
   option: { type: 'string', multiple: true },
   format: { type: 'string' },
   webhook: { type: 'string' },
+  'webhook-events': { type: 'string' },
   'raw-body': { type: 'string' },
 } as const
 
@@ -23,6 +24,7 @@ export interface PayloadFlags {
   readonly option?: readonly string[]
   readonly format?: string
   readonly webhook?: string
+  readonly 'webhook-events'?: string
   readonly 'raw-body'?: string
 }
 
@@ -70,7 +72,7 @@ const rawBody = async (io: Io, flags: PayloadFlags, words: readonly string[], pa
 }
 
 const chatBody = async (io: Io, flags: PayloadFlags, words: readonly string[]) => {
-  const { model, system, webhook } = flags
+  const { model, system, webhook, 'webhook-events': events } = flags
   if (model === undefined)
     throw new Fault('which model? `foreman submit MODEL PROMPT`; `foreman models` lists the installed ones')
   const options = optionsOf(flags.option ?? [])
@@ -90,8 +92,13 @@ const chatBody = async (io: Io, flags: PayloadFlags, words: readonly string[]) =
     ...(options !== null && { options }),
     ...(format !== undefined && { format }),
     ...(webhook !== undefined && { state_webhook_url: webhook }),
+    ...(events !== undefined && { state_webhook_events: eventsOf(events) }),
   })
 }
+
+/** A word of its own, or a list of states; foreman says what is wrong with it. */
+const eventsOf = (text: string): string | string[] =>
+  text === 'final' || text === 'all' ? text : text.split(',').map((state) => state.trim())
 
 /** The argument, the file and stdin, those that are given, in this order. */
 const promptOf = async (io: Io, { file }: PayloadFlags, words: readonly string[]): Promise<string> => {

@@ -21,6 +21,7 @@ import {
   writeAnswer,
 } from './job.ts'
 import { createStyle, humanBytes, humanSpan, renderPairs, type Style } from './table.ts'
+import { webhookPairs } from './webhook-line.ts'
 
 const help = `foreman show prints one job: how it stands, what it cost, how it ended.
 
@@ -87,7 +88,7 @@ const render = (job: Job, io: Io): string => {
     ['completed', whenText(job, 'completed_at', nowMs)],
     ['took', tookText(job, nowMs)],
     ['tokens', tokensText(json)],
-    ['webhook', oneLine(textOf(json, 'state_webhook_url') ?? '', 500) || null],
+    ...webhookPairs(json, nowMs),
     ['artifacts', artifactsText(json)],
     ['error', oneLine(errorOf(job) ?? '', 1000) || null],
     ['answer', answerLine(json)],

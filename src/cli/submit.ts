@@ -23,6 +23,7 @@ The prompt is the argument, --file, or what is piped in; "-" adds stdin to an ar
   --format json|PATH       ask for JSON, or for what the JSON schema in this file says
   --raw-body PATH          send this JSON as it is ("-" is stdin), instead of all the flags above and --webhook
   --webhook URL            where foreman reports each step of the job
+  --webhook-events EVENTS  of these alone: final, all, or states such as working,done
   --idempotency-key KEY    submitting again with the same key gives the same job
   --wait                   wait until it is done and print the answer
   --stream                 print the answer while it is made

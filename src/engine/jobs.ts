@@ -175,7 +175,7 @@ export class AsyncJobs implements Jobs {
 
   async #put(request: JobRequest, { idempotency }: Submission): Promise<SubmitOutcome> {
     const { queue, admission, clock, emit, maxAttempts } = this.#deps
-    const { endpoint, webhookUrl } = request
+    const { endpoint, webhookUrl, webhookStates } = request
     const { call, body } = admission.shape(request)
     const { model, residencyKey } = call
     const jobId = this.#deps.newId()
@@ -188,6 +188,7 @@ export class AsyncJobs implements Jobs {
       maxAttempts,
       request: body,
       webhookUrl,
+      webhookStates,
       ...(idempotency !== null && { idempotency }),
     }
     const outcome = await queue.submit(job, clock.now())

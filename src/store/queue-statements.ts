@@ -70,8 +70,8 @@ const createClaim = (db: Database) => {
 /** Every statement that changes the queue, prepared. */
 export const queueStatements = (db: Database) => ({
   insert: db.query<unknown, (string | number | null)[]>(`INSERT INTO jobs
-    (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, created_at, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)`),
+    (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, webhook_states, created_at, updated_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)`),
   knownKey: db.query<{ fingerprint: Uint8Array; id: string }, [string]>(`SELECT k.fingerprint AS fingerprint, j.id AS id
     FROM idempotency_keys k JOIN jobs j ON j.seq = k.job_seq WHERE k.key = ?1`),
   insertKey: db.query('INSERT INTO idempotency_keys (key, fingerprint, job_seq) VALUES (?1, ?2, ?3)'),

@@ -83,9 +83,10 @@ const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, no
 const insertJob = (sql: QueueStatements, job: NewJob, now: number): Submitted => {
   const earlier = job.idempotency === undefined ? null : knownJob(sql, job.idempotency)
   if (earlier !== null) return earlier
-  const { id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl } = job
-  const { lastInsertRowid } = sql.insert.run(id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, now)
-  const seq = Number(lastInsertRowid)
+  const { id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, webhookStates = null } = job
+  const states = webhookStates === null ? null : JSON.stringify(webhookStates)
+  const row = [id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, states, now]
+  const seq = Number(sql.insert.run(...row).lastInsertRowid)
   if (job.request !== null) sql.insertRequest.run(seq, job.request)
   if (job.idempotency !== undefined) sql.insertKey.run(job.idempotency.key, job.idempotency.fingerprint, seq)
   return { kind: 'accepted', seq }

@@ -8,9 +8,19 @@ import type {
   StoredArtifact,
   StoredJob,
   StoredTransition,
+  StoredWebhook,
 } from '../domain/job/reading.ts'
 
-export type { JobFilter, JobReader, JobSlice, ListedArtifact, StoredArtifact, StoredJob, StoredTransition }
+export type {
+  JobFilter,
+  JobReader,
+  JobSlice,
+  ListedArtifact,
+  StoredArtifact,
+  StoredJob,
+  StoredTransition,
+  StoredWebhook,
+}
 
 const SLICE = 10_000
 
@@ -34,6 +44,12 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
   >(`SELECT CASE WHEN ?1 IS NULL THEN (SELECT max(seq) + 1 FROM jobs)
       ELSE coalesce((SELECT seq FROM jobs WHERE id = ?1), (SELECT seq + 1 FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT 1)) END AS seq`)
   const nextBelow = db.query<{ seq: number | null }, [number]>('SELECT max(seq) + 1 AS seq FROM jobs WHERE seq < ?1')
+  const webhook = db.query<
+    Omit<StoredWebhook, 'states'> & { readonly states: string | null },
+    [number]
+  >(`SELECT j.webhook_states AS states, CASE WHEN w.due_at IS NOT NULL THEN w.sequence END AS sequence, w.tries AS tries,
+      w.due_at AS dueAt, w.last_problem AS lastProblem, w.given_up AS givenUp
+    FROM webhooks w JOIN jobs j ON j.seq = w.job_seq WHERE w.job_seq = ?1`)
   const transitions = db.query<
     StoredTransition,
     [number, number]
@@ -67,6 +83,17 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
       const last = jobs.length === limit ? (jobs.at(-1)?.seq ?? from) : from
       // Past what was swept: numbers have gaps of millions.
       return { jobs: jobs.map(shown), below: nextBelow.get(last)?.seq ?? null }
+    },
+    webhook(seq) {
+      const found = webhook.get(seq)
+      // Written by a submit, which has checked every word of it.
+      if (found === null) return null
+      const { states, dueAt } = found
+      return {
+        ...found,
+        states: states === null ? null : JSON.parse(states),
+        dueAt: dueAt === null ? null : wallAt(dueAt),
+      }
     },
     transitions: (seq, after) => transitions.all(seq, after).map((one) => ({ ...one, at: wallAt(one.at) })),
     listedArtifacts: (seq, maxBytes) => listed.all(seq, maxBytes),

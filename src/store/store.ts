@@ -37,7 +37,7 @@ const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }:
     queue: createQueue({ db, ledger, maxQueue, changed, line }),
     line,
     reader: createReader(db, wallAt),
-    outbox: createOutbox({ db, ledger, wallAt }),
+    outbox: createOutbox({ db, ledger, clock, wallAt }),
     sweep: createSweep({ db, ledger, clock }),
     /** For the parts that own tables. */
     tables: { statement: <Row>(sql: string) => db.query<Row, SQLQueryBindings[]>(sql), write: ledger.write },

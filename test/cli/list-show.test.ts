@@ -179,6 +179,35 @@ answer     Because of light.
     expect(failed.out).toContain('error    broke_off: the target broke off before its answer was complete\n')
   })
 
+  test('says how the webhook stands, and what went wrong', async () => {
+    const webhook = {
+      url: 'http://nas/hook',
+      events: ['done', 'failed', 'cancelled'],
+      next_sequence: 4,
+      tries: 2,
+      next_try_at: '2026-01-31T12:01:08.000Z',
+      last_problem: 'it could not be reached (refused): connection refused',
+      given_up: 1,
+    }
+    const shown = async (changes: object) => {
+      const json = doneJson('x', { state_webhook_url: 'http://nas/hook', webhook: { ...webhook, ...changes } })
+      const { out } = await run(['show', jobId], showing(json).url)
+      return out.split('\n').filter((line) => /^(webhook|untold|problem) /.test(line))
+    }
+    expect(await shown({})).toEqual([
+      'webhook    http://nas/hook (done, failed, cancelled)',
+      'untold     event 4 tried 2 times, next try in 8s',
+      'problem    1 given up; it could not be reached (refused): connection refused',
+    ])
+    expect(await shown({ tries: 0, given_up: 0, last_problem: null, next_try_at: '2026-01-31T12:00:17.000Z' })).toEqual(
+      ['webhook    http://nas/hook (done, failed, cancelled)', 'untold     event 4 to be told, due now'],
+    )
+    const all = ['queued', 'loading', 'working', 'done', 'failed', 'cancelled']
+    expect(await shown({ events: all, next_sequence: null, given_up: 0, last_problem: null })).toEqual([
+      'webhook    http://nas/hook',
+    ])
+  })
+
   test('takes an id in small letters', async () => {
     expect((await run(['show', jobId.toLowerCase()], showing(doneJson('x')).url)).code).toBe(0)
   })

@@ -59,7 +59,8 @@ describe('what foreman submit sends', () => {
     const argv = [...model, '--system', 'Be brief.', '--image', 'a.png', '--image', 'b.png', '--format', 'json']
     const more = ['--option', 'num_ctx=8192', '--option', 'stop=["END"]', '--option', 'note=plain=text']
     const files = { 'a.png': new Uint8Array([0, 255, 1]), 'b.png': new Uint8Array([2]) }
-    expect(await sentBy([...argv, ...more, '--webhook', 'http://nas:9000/hook', 'What?'], { files })).toEqual({
+    const hook = ['--webhook', 'http://nas:9000/hook', '--webhook-events', 'working, done']
+    expect(await sentBy([...argv, ...more, ...hook, 'What?'], { files })).toEqual({
       model: 'qwen3:14b',
       messages: [
         { role: 'system', content: 'Be brief.' },
@@ -68,7 +69,10 @@ describe('what foreman submit sends', () => {
       options: { num_ctx: 8192, stop: ['END'], note: 'plain=text' },
       format: 'json',
       state_webhook_url: 'http://nas:9000/hook',
+      state_webhook_events: ['working', 'done'],
     })
+    const final = ['--webhook', 'http://nas/', '--webhook-events', 'final']
+    expect((await sentBy([...model, ...final, 'x'])).state_webhook_events).toBe('final')
   })
 
   test('reads a JSON schema for --format out of a file', async () => {

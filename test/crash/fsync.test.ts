@@ -3,6 +3,7 @@ import { afterAll, expect, test } from 'bun:test'
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { systemClock } from '../../src/clock.ts'
 import { noUsage } from '../../src/domain/job/job.ts'
 import { createLedger } from '../../src/store/ledger.ts'
 import { createOutbox } from '../../src/store/outbox.ts'
@@ -108,7 +109,7 @@ const writeLog = async (path: string): Promise<Written[]> => {
   db.run('PRAGMA wal_autocheckpoint = 0')
   const ledger = createLedger(db)
   const queue = createQueue({ db, ledger, maxQueue: 1_000_000 })
-  const outbox = createOutbox({ db, ledger })
+  const outbox = createOutbox({ db, ledger, clock: systemClock })
   const written: Written[] = []
   for (let i = 0; i < JOBS; i++) {
     const id = `job-${String(i).padStart(4, '0')}`

@@ -100,7 +100,11 @@ const startLife = () => {
   const kept: TestStore = Object.create(store, { sweep: { value: sweep } })
   const bench = createBench({ store: kept, clock, keep: true, workMs: 200, config: { jobTtlMs: TTL } })
   bench.target.script = ({ isWork, body }) => (isWork && !tryWork(body) ? { kind: 'reset' } : undefined)
-  const outbox: Outbox<OwedDelivery> = createOutbox({ db: store.db, ledger: store.ledger })
+  const outbox: Outbox<OwedDelivery> = createOutbox({
+    db: store.db,
+    ledger: store.ledger,
+    clock: systemClock,
+  })
   const courier = createCourier({
     outbox,
     delivery: {

@@ -63,7 +63,7 @@ describe('submitting', () => {
     const job = await jobs.finished(await jobs.submit(chat('[[n=3]]')))
     expect(Object.keys(job)).toEqual(
       [
-        'job_id id model state attempt max_attempts deferrals error result artifacts state_webhook_url position eta_seconds',
+        'job_id id model state attempt max_attempts deferrals error result artifacts state_webhook_url webhook position eta_seconds',
         'created_at updated_at started_at completed_at usage',
       ]
         .join(' ')
@@ -77,6 +77,7 @@ describe('submitting', () => {
       deferrals: 0,
       error: null,
       state_webhook_url: null,
+      webhook: null,
       position: null,
       eta_seconds: null,
       result: { done: true, message: { role: 'assistant', content: 'tok0 tok1 tok2 ' } },

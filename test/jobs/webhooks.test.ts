@@ -37,6 +37,8 @@ const startRig = async (env: Record<string, string> = {}, loadMs = 0): Promise<R
   return { simulator, foreman, jobs: jobsClient(foreman) }
 }
 
+const SLOW_MS = 150
+
 const hooked = (receiver: Receiver, prompt = '[[n=3]]') => chat(prompt, { state_webhook_url: receiver.url })
 
 describe('what is told', () => {
@@ -98,6 +100,39 @@ describe('what is told', () => {
     expect((await jobs.call('DELETE', `/jobs/${loading}`)).status).toBe(200)
     expect(statesOf(await receiver.told(loading))).toEqual(['queued', 'loading', 'cancelled'])
     expect((await jobs.call('DELETE', `/jobs/${loading}`)).status).toBe(409)
+  })
+})
+
+describe('state_webhook_events', () => {
+  test('a receiver that is slow hears of the end soon when it asks for the end alone', async () => {
+    // Each call takes as long as three jobs.
+    const receiver = receiverOf(async () => {
+      await Bun.sleep(SLOW_MS)
+      return 204
+    })
+    const { jobs } = await startRig()
+    const final = { ...hooked(receiver), state_webhook_events: 'final' }
+    const ids = await Promise.all(Array.from({ length: 3 }, () => jobs.submit(final)))
+    for (const id of ids) {
+      const told = await receiver.told(id)
+      expect(told.map(({ body }) => [body.state, body.previous_state, body.sequence])).toEqual([['done', 'working', 4]])
+      expect(told[0]?.headers.get('webhook-id')).toBe(`${id}_4`)
+    }
+    expect(receiver.receipts.length).toBe(3)
+    expect((await jobs.show(ids[0] ?? '')).webhook).toMatchObject({ events: ['done', 'failed', 'cancelled'] })
+  })
+
+  test('what went wrong stands in the job', async () => {
+    const receiver = receiverOf(() => 500)
+    const { jobs } = await startRig()
+    const id = await jobs.submit(hooked(receiver))
+    await jobs.finished(id)
+    const webhook = await eventually(5_000, 'a try has failed', async () => {
+      const { webhook } = await jobs.show(id)
+      return (webhook as { tries: number } | null)?.tries === 0 ? null : (webhook as Record<string, unknown>)
+    })
+    expect(webhook).toMatchObject({ url: receiver.url, next_sequence: 1, last_problem: 'it answered 500', given_up: 0 })
+    expect(Date.parse(String(webhook['next_try_at']))).toBeGreaterThan(Date.now() - 5_000)
   })
 })
 

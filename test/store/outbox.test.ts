@@ -4,9 +4,11 @@ import { Database } from 'bun:sqlite'
 import { afterAll, beforeEach, expect, test } from 'bun:test'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '../../src/clock.ts'
 import { noUsage } from '../../src/domain/job/job.ts'
 import { migrations } from '../../src/store/migrate.ts'
 import { createOutbox } from '../../src/store/outbox.ts'
+import { createReader } from '../../src/store/reader.ts'
 import { dueNow, nextDueAt } from '../support/owed.ts'
 import { createTestStore, newJob, opened, plainClaim, temporaryDirectory } from '../support/store.ts'
 
@@ -17,7 +19,7 @@ beforeEach(store.clear)
 const hook = { webhookUrl: 'https://receiver.test:9/hook?a=/b' }
 
 const createRig = () => {
-  const outbox = createOutbox({ db: store.db, ledger: store.ledger })
+  const outbox = createOutbox({ db: store.db, ledger: store.ledger, clock: systemClock })
   const due = (now = 100) => dueNow(outbox, now)
   const shown = (now?: number) =>
     due(now).map(({ jobId, sequence, state, tries }) => `${jobId} ${sequence} ${state} ${tries}`)
@@ -54,6 +56,65 @@ test('what came of a delivery is told once: the second word about it changes not
   await outbox.accepted(first!)
   await outbox.retryAt(first!, 9_999, 'late')
   expect(shown()).toEqual(['a 2 cancelled 0'])
+})
+
+test('of a list of states only those are owed, in their order and with the numbers they have among all', async () => {
+  const { outbox, due, shown } = createRig()
+  await store.queue.submit(newJob('a', { ...hook, webhookStates: ['working', 'done'] }), 1)
+  expect([shown(), outbox.owed(), nextDueAt(outbox)]).toEqual([[], 0, null])
+  const claimed = await store.queue.claim({ ...plainClaim(2), loadedKeys: [] })
+  if (claimed.kind !== 'job') throw new Error('nothing to claim')
+  expect(shown()).toEqual([])
+  await store.queue.advance(claimed.job, 3)
+  expect([shown(2), shown(3)]).toEqual([[], ['a 3 working 0']])
+  await outbox.retryAt(due()[0]!, 50, 'it answered 500')
+  await store.queue.settle(claimed.job, { to: 'done', usage: noUsage }, 7)
+  expect(shown()).toEqual(['a 3 working 1'])
+  expect(await outbox.accepted(due()[0]!)).toMatchObject({
+    sequence: 4,
+    state: 'done',
+    previousState: 'working',
+    tries: 0,
+  })
+  expect(shown()).toEqual(['a 4 done 0'])
+  expect(await outbox.accepted(due()[0]!)).toBeNull()
+  expect([shown(), outbox.owed()]).toEqual([[], 0])
+})
+
+test('what is not asked for and has happened meanwhile is passed over', async () => {
+  const { outbox, due, shown } = createRig()
+  await store.queue.submit(newJob('a', { ...hook, webhookStates: ['queued', 'failed'] }), 1)
+  const claimed = await store.queue.claim(plainClaim(2))
+  if (claimed.kind !== 'job') throw new Error('nothing to claim')
+  await store.queue.advance(claimed.job, 3)
+  await store.queue.settle(claimed.job, { to: 'done', usage: noUsage }, 7)
+  expect(shown()).toEqual(['a 1 queued 0'])
+  expect(await outbox.giveUp(due()[0]!, 'it answered 410')).toBeNull()
+  expect([shown(), outbox.owed()]).toEqual([[], 0])
+})
+
+test('how a webhook stands can be read: what comes next, its tries, the last problem, and what was given up', async () => {
+  const { outbox, due } = createRig()
+  await store.queue.submit(newJob('a', hook), 1)
+  await store.queue.withdraw('a', 'cancelled', 2)
+  const reader = createReader(store.db)
+  const stands = () => reader.webhook(reader.find('a')?.seq ?? 0)
+  expect(stands()).toEqual({ states: null, sequence: 1, tries: 0, dueAt: 1, lastProblem: null, givenUp: 0 })
+  await outbox.retryAt(due()[0]!, 50, 'it answered 500')
+  expect(stands()).toEqual({
+    states: null,
+    sequence: 1,
+    tries: 1,
+    dueAt: 50,
+    lastProblem: 'it answered 500',
+    givenUp: 0,
+  })
+  const first = due()[0]!
+  await outbox.giveUp(first, 'it answered 410')
+  await outbox.giveUp(first, 'told twice')
+  expect(stands()).toMatchObject({ sequence: 2, tries: 0, lastProblem: 'it answered 410', givenUp: 1 })
+  await outbox.accepted(due()[0]!)
+  expect(stands()).toMatchObject({ sequence: null, tries: 0, dueAt: null, lastProblem: 'it answered 410', givenUp: 1 })
 })
 
 test('a job without a webhook owes nothing', async () => {

@@ -1,6 +1,7 @@
 /** Sweeping: only what is past its time goes, in steps of at most 200, and the space comes back. */
 import { afterAll, beforeEach, expect, test } from 'bun:test'
 import { statSync } from 'node:fs'
+import { systemClock } from '../../src/clock.ts'
 import { createOutbox } from '../../src/store/outbox.ts'
 import { figure } from '../support/figures.ts'
 import { dueNow } from '../support/owed.ts'
@@ -66,7 +67,7 @@ test('what is not past its time stays, and so does everything unfinished', async
 })
 
 test('a job that owes a webhook stays until it is told or given up, and hides nothing behind it', async () => {
-  const outbox = createOutbox({ db: store.db, ledger: store.ledger })
+  const outbox = createOutbox({ db: store.db, ledger: store.ledger, clock: systemClock })
   for (let i = 0; i < 900; i++) {
     // The first 450 owe theirs.
     const job = newJob(`h${i}`, { webhookUrl: i < 450 ? 'http://127.0.0.1:9/' : null })

@@ -59,6 +59,7 @@ export const jobJson = (change: object = {}) => ({
   result: null,
   artifacts: [],
   state_webhook_url: null,
+  webhook: null,
   position: null,
   eta_seconds: null,
   created_at: '2026-01-31T12:00:00.000Z',

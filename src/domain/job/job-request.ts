@@ -2,9 +2,11 @@
 
 import { concat } from '../bytes.ts'
 import { type Call, readScanned, streamed } from '../wire/call.ts'
-import { decodeField, type Field, field, type Scan, scanObject } from '../wire/go-json.ts'
+import { type Field, field, type Scan, scanObject } from '../wire/go-json.ts'
 import { ollamaRoutes } from '../wire/routes.ts'
+import type { JobState } from './job.ts'
 import type { Problem } from './problem.ts'
+import { readWebhookRequest, webhookMembers } from './webhook-request.ts'
 
 /** A payload that can run, with the bytes that will be sent. */
 export interface JobRequest {
@@ -13,6 +15,8 @@ export interface JobRequest {
   /** What goes to the target: the payload without the webhook, always streamed so that progress is visible. */
   readonly body: Uint8Array
   readonly webhookUrl: string | null
+  /** Of these transitions alone the webhook tells; null = of all. */
+  readonly webhookStates: readonly JobState[] | null
 }
 
 export type JobRequestRead =
@@ -21,9 +25,11 @@ export type JobRequestRead =
 
 const invalid = (detail: string): JobRequestRead => ({ kind: 'problem', code: 'invalid', detail })
 
-/** Which native route the payload is for; messages decide, as in a chat that also carries a prompt. */
-const endpointOf = (has: (name: string) => boolean): JobRequest['endpoint'] | null =>
-  has('messages') ? '/api/chat' : has('prompt') ? '/api/generate' : null
+/** Which native route the payload is for; messages decide, as in a chat that also carries a prompt. A null is no member. */
+const endpointOf = (scan: Scan): JobRequest['endpoint'] | null => {
+  const has = (name: string) => (field(scan, name)?.type ?? 'null') !== 'null'
+  return has('messages') ? '/api/chat' : has('prompt') ? '/api/generate' : null
+}
 
 const COMMA = 0x2c
 
@@ -33,10 +39,12 @@ const memberTypes = {
   '/api/generate': { prompt: 'string', options: 'object' },
 } as const
 
-/** The body without any member of this name; every other byte stays. */
-const without = (body: Uint8Array, scan: Scan, name: string): Uint8Array => {
-  if (scan.kind !== 'object') return body
-  const gone = (f: Field) => f.key.toLowerCase() === name
+const own: readonly string[] = webhookMembers
+
+/** The body without foreman's own members and a `stream` that the target would refuse; every other byte stays. */
+const payloadOf = (body: Uint8Array, scan: Scan & { kind: 'object' }): Uint8Array => {
+  const isOdd = ({ type }: Field) => type !== 'bool' && type !== 'null'
+  const gone = (f: Field) => own.includes(f.key.toLowerCase()) || (f.key.toLowerCase() === 'stream' && isOdd(f))
   if (!scan.fields.some(gone)) return body
   const first = scan.fields[0]?.keyStart ?? scan.end
   const kept = scan.fields.filter((f) => !gone(f)).map((f) => body.subarray(f.keyStart, f.end))
@@ -58,7 +66,7 @@ export const readJobRequest = (sent: Uint8Array): JobRequestRead => {
     return { kind: 'problem', code: 'malformed', detail: `the body is not JSON: ${scan.message}` }
   if (scan.kind === 'other')
     return invalid(`the body is a JSON ${scan.type}: expected an object with model and messages or prompt`)
-  const endpoint = endpointOf((name) => field(scan, name) !== undefined)
+  const endpoint = endpointOf(scan)
   if (endpoint === null)
     return invalid('neither messages nor prompt is there: send a chat payload or a generate payload')
   const model = field(scan, 'model')
@@ -68,15 +76,13 @@ export const readJobRequest = (sent: Uint8Array): JobRequestRead => {
     if (member !== undefined && member.type !== 'null' && member.type !== type)
       return invalid(`${name} is a JSON ${member.type}: expected ${type === 'string' ? 'a' : 'an'} ${type}`)
   }
-  const webhook = field(scan, 'state_webhook_url')
-  if (webhook !== undefined && webhook.type !== 'string' && webhook.type !== 'null')
-    return invalid(`state_webhook_url is a JSON ${webhook.type}: expected a URL`)
+  const webhook = readWebhookRequest(body, scan)
+  if (webhook.kind === 'wrong') return invalid(webhook.detail)
   const route = ollamaRoutes.find(({ path }) => path === endpoint)
   if (route === undefined) return invalid('there is no such route')
-  const payload = without(body, scan, 'state_webhook_url')
+  const payload = payloadOf(body, scan)
   const read = readScanned(route, payload, payload === body ? scan : scanObject(payload))
   if (read.kind === 'refused') return invalid(read.message)
-  const url = webhook?.type === 'string' ? decodeField(body, webhook) : null
-  const webhookUrl = typeof url === 'string' && url !== '' ? url : null
-  return { kind: 'request', request: { endpoint, ...streamed(payload, read.call), webhookUrl } }
+  const { url: webhookUrl, states: webhookStates } = webhook
+  return { kind: 'request', request: { endpoint, ...streamed(payload, read.call), webhookUrl, webhookStates } }
 }

@@ -39,6 +39,8 @@ export interface NewJob {
   /** Async only; a sync body stays in memory and dies with its client. */
   readonly request: Uint8Array | null
   readonly webhookUrl: string | null
+  /** Of these transitions alone the webhook tells; all unless given. */
+  readonly webhookStates?: readonly JobState[] | null
   /** Async only: the same key and fingerprint name the same job. */
   readonly idempotency?: Idempotency | undefined
 }

@@ -27,6 +27,22 @@ export interface StoredJob {
   readonly updatedAt: number
 }
 
+/** How the webhook of a job stands. */
+export interface StoredWebhook {
+  /** It tells of these alone; null = of all. */
+  readonly states: readonly JobState[] | null
+  /** The transition that the receiver is told next; null = it knows all that it wants to know so far. */
+  readonly sequence: number | null
+  /** Tries of that one so far. */
+  readonly tries: number
+  /** Wall milliseconds of its next try. */
+  readonly dueAt: number | null
+  /** What was wrong with the last try that failed, also when all went well afterwards. */
+  readonly lastProblem: string | null
+  /** Transitions that the receiver was never told of. */
+  readonly givenUp: number
+}
+
 export interface StoredTransition {
   readonly sequence: number
   readonly previousState: JobState | null
@@ -71,6 +87,7 @@ export interface JobReader {
   top(after: string | null): number
   /** Up to `limit` of the jobs below that match. It looks at 10,000 of them, 1 ms, so that a rare state does not hold the event loop. */
   list(filter: JobFilter, below: number): JobSlice
+  webhook(seq: number): StoredWebhook | null
   /** Transitions with a sequence above `after`. */
   transitions(seq: number, after: number): StoredTransition[]
   /** Every artifact with its size, and with its bytes when they are at most `maxBytes`; a large one is not read. */

@@ -35,6 +35,18 @@ const artifact = t.Object({
   url: nullable(t.String({ description: 'where the bytes are, when they do not stand inside' })),
 })
 
+const webhook = t.Object({
+  url: t.String(),
+  events: t.Array(state, { description: 'the states that it tells of' }),
+  next_sequence: nullable(
+    t.Integer({ minimum: 1, description: 'the transition that is told next; null: all are told' }),
+  ),
+  tries: t.Integer({ minimum: 0, description: 'of that one so far' }),
+  next_try_at: nullable(time('when it is tried next, or since when it waits for its receiver')),
+  last_problem: nullable(t.String({ description: 'what was wrong with the last try that failed' })),
+  given_up: t.Integer({ minimum: 0, description: 'transitions that the receiver was never told of' }),
+})
+
 /** One job. It has one name in every answer, `job_id`; `id` stays beside it. */
 export const jobSchema = t.Object({
   job_id: jobId,
@@ -48,6 +60,7 @@ export const jobSchema = t.Object({
   result: t.Unknown({ description: 'the final native answer; null until done, and above FOREMAN_ARTIFACT_INLINE_MAX' }),
   artifacts: t.Array(artifact),
   state_webhook_url: nullable(t.String()),
+  webhook: nullable(webhook),
   position,
   eta_seconds: eta,
   created_at: time('submitted'),
@@ -93,6 +106,13 @@ export const submitBody = {
           prompt: { type: 'string' as const },
           options: { type: 'object' as const },
           state_webhook_url: { type: 'string' as const, nullable: true, description: 'told of every transition' },
+          state_webhook_events: {
+            description: 'told of these alone: "final", "all" (as without it), or a list of states',
+            anyOf: [
+              { type: 'string' as const, nullable: true, enum: ['final', 'all', null] },
+              { type: 'array' as const, items: { type: 'string' as const, enum: [...jobStates] } },
+            ],
+          },
         },
       },
     },

@@ -1,14 +1,14 @@
 /** A stored job as its readers see it: every member always present, times in ISO 8601; it reads, and must never wait or write. */
 import type { Pace } from '../../domain/job/eta.ts'
 import { etaSeconds } from '../../domain/job/eta.ts'
-import { isFinal } from '../../domain/job/job.ts'
+import { isFinal, jobStates } from '../../domain/job/job.ts'
 import type { JobReader, LineReader, StoredJob } from '../../domain/job/reading.ts'
 import { artifactView, errorView, resultOf, type Showing } from '../../domain/job/webhook-event.ts'
 import type { Engine } from '../../engine/engine.ts'
 import type { AcceptedJson, JobJson } from './schemas.ts'
 
 export interface JobViewDeps extends Showing {
-  readonly reader: Pick<JobReader, 'listedArtifacts'>
+  readonly reader: Pick<JobReader, 'listedArtifacts' | 'webhook'>
   readonly line: LineReader
   readonly engine: Pick<Engine, 'paces' | 'running' | 'slotsOf' | 'state'>
 }
@@ -68,6 +68,20 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     }
   }
 
+  const webhookOf = ({ seq, webhookUrl }: StoredJob): JobJson['webhook'] => {
+    const stored = webhookUrl === null ? null : reader.webhook(seq)
+    if (webhookUrl === null || stored === null) return null
+    return {
+      url: webhookUrl,
+      events: [...(stored.states ?? jobStates)],
+      next_sequence: stored.sequence,
+      tries: stored.tries,
+      next_try_at: isoOrNull(stored.dueAt),
+      last_problem: stored.lastProblem,
+      given_up: stored.givenUp,
+    }
+  }
+
   const viewOf = (job: StoredJob, showing: Showing): JobJson => {
     const hasArtifacts = isFinal(job.state)
     const artifacts = hasArtifacts ? reader.listedArtifacts(job.seq, showing.inlineMaxBytes) : []
@@ -84,6 +98,7 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
       result: resultOf(views),
       artifacts: views,
       state_webhook_url: job.webhookUrl,
+      webhook: webhookOf(job),
       ...placeOf(job),
       created_at: iso(job.createdAt),
       updated_at: iso(job.updatedAt),
