@@ -38,6 +38,9 @@ Usage:  foreman simulate [flags]
   --no-deadlock            without Ollama's own deadlock: there, a request that
                            carries keep_alive for a model about to make room
                            keeps it, and whoever waits for the room hangs
+  --linger DURATION        how late its scheduler hears that a request is over;
+                           2ms, as on a busy machine, makes the deadlock show
+                           behind one request at a time; default 0
   --control-port PORT      a second port on the same host: faults on command,
                            counters and these settings; default none
   --json                   print {"url":…,"control_url":…,"models":[…]} once it
@@ -69,6 +72,7 @@ const options = {
   speech: { type: 'string' },
   'max-queue': { type: 'string' },
   'no-deadlock': { type: 'boolean' },
+  linger: { type: 'string' },
   'control-port': { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -129,6 +133,7 @@ export const simulatorOptions = (flags: Flags): SimulatorOptions | string => {
     numParallel: count('parallel', count('num-parallel', 1, 1), 1),
     curve: read('curve', believablePace.curve, readCurve, 'total speeds such as 1,1.6,2.1,2.5'),
     deadlock: flags['no-deadlock'] !== true,
+    lingerMs: read('linger', 0, delay, 'a duration such as 2ms or 0'),
     maxQueue: count('max-queue', 512, 1),
     controlPort: read('control-port', null, (text) => integer(text, 0, 65_535) ?? undefined, 'a port from 0 to 65535'),
   }

@@ -18,6 +18,7 @@ describe('the flags of foreman simulate', () => {
       numParallel: 1,
       curve: [1, 1.6, 2.1, 2.5],
       deadlock: true,
+      lingerMs: 0,
       speech: 'words',
       maxQueue: 512,
       controlPort: null,
@@ -36,6 +37,7 @@ describe('the flags of foreman simulate', () => {
       curve: '1, 0.9',
       speech: 'tokens',
       'no-deadlock': true,
+      linger: '2ms',
       'max-queue': '5',
       'control-port': '0',
     })
@@ -57,6 +59,7 @@ describe('the flags of foreman simulate', () => {
       curve: [1, 0.9],
       speech: 'tokens',
       deadlock: false,
+      lingerMs: 2,
       maxQueue: 5,
       controlPort: 0,
     })
