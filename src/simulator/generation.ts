@@ -62,13 +62,15 @@ const resultOf = (
   }
 }
 
-/** Waits until `dueNs`; false when the client left. */
-const waitUntil = async (stage: Stage, call: Call, dueNs: number): Promise<boolean> => {
+/** Waits until `dueNs`, false when the client left; undefined when it is due already. */
+const untilDue = (stage: Stage, call: Call, dueNs: number): Promise<boolean> | undefined => {
   const waitMs = (dueNs - stage.pulse.nanoseconds()) / 1e6
   // Timers count whole milliseconds: faster than that, pieces come in bursts.
-  if (waitMs < 1) return !call.exchange.gone
-  return stage.pulse.delay(waitMs, call.exchange)
+  return waitMs < 1 ? undefined : stage.pulse.delay(waitMs, call.exchange)
 }
+
+const waitUntil = async (stage: Stage, call: Call, dueNs: number): Promise<boolean> =>
+  (await untilDue(stage, call, dueNs)) ?? !call.exchange.gone
 
 /** The time to the next token right now: others on the same model slow it down. */
 type Gap = () => number
@@ -87,15 +89,20 @@ const speak = async (
   call: Call,
   script: Script,
   { first, gap }: { first: number; gap: Gap },
-  say: (piece: Piece) => Promise<boolean> | boolean,
+  say: (piece: Piece) => Promise<void> | undefined,
 ): Promise<number | null> => {
   let due = first
   let i = 0
   for (const piece of script.pieces) {
-    if (!(await waitUntil(stage, call, due))) return null
+    // Only what has to wait does: a promise for each of many tokens costs more than the token.
+    const wait = untilDue(stage, call, due)
+    if (wait) await wait
     const pause = gap()
     if (pause === 0 && i % PIECES_PER_BREATH === PIECES_PER_BREATH - 1) await stage.pulse.breathe()
-    if (!(await say(piece))) return null
+    if (call.exchange.gone) return null
+    const slowReader = say(piece)
+    if (slowReader) await slowReader
+    if (call.exchange.gone) return null
     due += pause
     i++
   }
@@ -104,18 +111,18 @@ const speak = async (
 
 const streamed =
   ({ exchange }: Call, voice: Voice) =>
-  async (piece: Piece): Promise<boolean> => {
+  (piece: Piece): Promise<void> | undefined => {
+    let slowReader: Promise<void> | undefined
     for (const chunk of voice.piece(piece)) {
       if (!exchange.begun) exchange.begin(200, voice.streamHeaders)
-      await exchange.chunk(chunk)
-      if (exchange.gone) return false
+      slowReader = exchange.chunk(chunk)
     }
-    return true
+    return slowReader
   }
 
 /** A whole answer needs no clock per token while nothing can slow it down. */
 const thinkThrough = async (stage: Stage, call: Call, script: Script, pace: { first: number; gap: Gap }) => {
-  if (stage.settings.curve !== null) return speak(stage, call, script, pace, () => true)
+  if (stage.settings.curve !== null) return speak(stage, call, script, pace, () => undefined)
   const due = pace.first + script.pieces.length * pace.gap()
   return (await waitUntil(stage, call, due)) ? due : null
 }
