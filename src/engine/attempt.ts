@@ -39,7 +39,8 @@ export const load = async (
   signal: AbortSignal,
   keepAliveJson: string | null,
 ): Promise<Loaded> => {
-  const path = '/api/generate'
+  // An embedding model cannot generate, but an embed without input loads it all the same.
+  const path = call.route.class === 'bypass' ? '/api/embed' : '/api/generate'
   const headers = [['Content-Type', 'application/json']] as const
   const body = loadBody(call, keepAliveJson)
   const reply = await deps.target.send({ method: 'POST', path, headers, body }, { signal, reuse: true })

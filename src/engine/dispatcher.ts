@@ -29,6 +29,7 @@ export class Dispatcher {
   readonly #unsubscribe: () => void
   readonly #pending: Settle[] = []
   readonly #turns: Turns
+  readonly #holds = new Set<() => void>()
   #hasLingered = false
   #phase: DispatcherPhase = 'stopped'
   #drained = Promise.withResolvers<void>()
@@ -59,6 +60,19 @@ export class Dispatcher {
   /** There may be something to do. */
   nudge(): void {
     this.#loop.nudge()
+  }
+
+  /** Claims nothing from now on; resolves when no job runs any more, with the function that ends the hold. */
+  hold(): Promise<() => void> {
+    return new Promise((resolve) => {
+      const emptied = () => resolve(release)
+      const release = () => {
+        this.#holds.delete(emptied)
+        this.nudge()
+      }
+      this.#holds.add(emptied)
+      this.nudge()
+    })
   }
 
   start(): void {
@@ -100,6 +114,7 @@ export class Dispatcher {
     const slot = this.#slotForNext()
     if (slot === null) {
       await settled
+      if (roster.seats.length === 0) for (const emptied of this.#holds) emptied()
       if (this.#phase === 'stopping' && roster.seats.length + this.#pending.length === 0) this.#drained.resolve()
       return null
     }
@@ -123,7 +138,7 @@ export class Dispatcher {
   /** The slot for the next job, or null while there is none. */
   #slotForNext(): number | null {
     const { state, roster, slotsOf } = this.#deps
-    if (this.#phase !== 'running' || !state.view.reachable) return null
+    if (this.#phase !== 'running' || !state.view.reachable || this.#holds.size > 0) return null
     const [first] = roster.seats
     return roster.freeSlot(first === undefined ? 1 : slotsOf(first.job.residencyKey))
   }

@@ -9,6 +9,7 @@ import type { Bus } from './bus.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
 import { createCollector } from './collector.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { createHangs, type Hangs } from './hangs.ts'
 import { CallerIntake, type Intake } from './intake.ts'
 import { createJanitor, type JanitorDeps } from './janitor.ts'
 import { AsyncJobs, type Jobs, type JobsDeps } from './jobs.ts'
@@ -31,6 +32,8 @@ export interface EngineConfig {
   readonly keepAlive: KeepAlivePolicy
   /** How many jobs of one residency key run side by side. */
   readonly parallel: number
+  /** auto: past the queue while the target holds the embedder beside another model. */
+  readonly embed: 'auto' | 'bypass' | 'queue'
   readonly maxAttempts: number
   readonly maxWaitMs: number
   readonly unreachableDeadlineMs: number
@@ -75,6 +78,9 @@ export interface Engine {
   patience(): Patience
   /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
+  readonly hangs: Pick<Hangs, 'watch'>
+  /** Whether embeddings of this model go past the queue now (FOREMAN_EMBED). */
+  embedsPast(canonicalModel: string): boolean
   /** Asks again what the target holds, at most once a second. */
   refresh(): Promise<void>
   nudge(): void
@@ -118,6 +124,9 @@ const createWork = (deps: EngineDeps) => {
   const quiet = createQuiet(() => isIdle() && dispatcher.phase === 'running' && state.view.reachable)
   const slots = (key: string) => slotsOf(key, config.parallel, state.view.inventory)
   const look = createLook(target)
+  const pace = createPaceWatch(clock)
+  bus.onAny('paces', pace.observe)
+  const hangs = createHangs({ target, state, look, paces: pace.paces, hold: () => dispatcher.hold(), clock, emit })
 
   const callerOf = (job: ActiveJob): Caller | undefined => {
     if (job.kind === 'sync') return callers.get(job.id)
@@ -134,6 +143,7 @@ const createWork = (deps: EngineDeps) => {
     roster,
     rescuers,
     toil: createToil(config.jobTimeoutMs),
+    hangs,
     callerOf,
     release: callers.remove,
     withdrawn: (jobId, reason) => intake.withdrawn(jobId, reason),
@@ -155,7 +165,7 @@ const createWork = (deps: EngineDeps) => {
   }
   const { maxAttempts } = config
   const intake = new CallerIntake({ queue, callers, roster, rescuers, state, clock, emit, nudge, maxAttempts })
-  return { state, callers, rescuers, roster, probe, quiet, slots, look, dispatcher, nudge, intake, isIdle }
+  return { state, callers, rescuers, roster, probe, quiet, slots, look, pace, hangs, dispatcher, nudge, intake }
 }
 
 /** Puts the loops together; nothing runs before `start`. */
@@ -163,9 +173,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
   const { config, queue, target, clock, bus, board } = deps
   const { emit } = bus
   const work = createWork(deps)
-  const { state, callers, rescuers, roster, quiet, dispatcher, nudge, intake } = work
-  const pace = createPaceWatch(clock)
-  bus.onAny('paces', pace.observe)
+  const { state, callers, rescuers, roster, quiet, dispatcher, nudge, intake, pace, hangs } = work
   const isBusy = () => roster.seats.length > 0
   const poller = createPoller({
     target,
@@ -197,6 +205,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     // The last job may have gone back to wait for another attempt.
     await intake.close()
     intake.stop()
+    hangs.stop()
     pulse.stop()
   }
 
@@ -213,6 +222,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
     poller,
     callers,
     probe: work.probe,
+    hangs,
+    embedsPast: (model) => config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model)),
     refresh: createRefresh({ look: work.look, state, clock }),
     nudge,
     get worker() {

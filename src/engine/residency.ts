@@ -12,6 +12,8 @@ export interface Residency {
   readonly residentKeys: readonly string[]
   /** As the last answer of /api/ps listed them. */
   readonly residents: readonly ResidentModel[]
+  /** Whether the target has shown that it holds this model beside another one, and not pushed it out since. */
+  isBeside(canonicalModel: string): boolean
   /** Grows with every load and unload that foreman knows of: an answer that was asked for before is no news. */
   readonly version: number
   /** A load of `key` begins: whatever was loaded may be on its way out, and is not believed in before a list says that it is still there. */
@@ -35,6 +37,15 @@ export const createResidency = (): Residency => {
   let loadedKeys: readonly string[] = []
   let residentKeys: readonly string[] = []
   let version = 0
+  const beside = new Set<string>()
+
+  /** What a list shows about room: who stands in it together, and who has been pushed out by another one. */
+  const note = (there: readonly ResidentModel[]) => {
+    const names = new Set(there.map(({ canonical }) => canonical))
+    for (const { canonical } of residents) if (!names.has(canonical) && names.size > 0) beside.delete(canonical)
+    if (names.size > 1) for (const name of names) beside.add(name)
+    residents = there
+  }
 
   /** Kept ready: every claim asks for them. */
   const changed = () => {
@@ -56,6 +67,7 @@ export const createResidency = (): Residency => {
     get version() {
       return version
     },
+    isBeside: (canonicalModel) => beside.has(canonicalModel),
     loading(key) {
       const model = modelOfKey(key)
       for (const [name, before] of loaded) if (name !== model) doubtful.set(name, before)
@@ -69,14 +81,14 @@ export const createResidency = (): Residency => {
       for (const [name, before] of doubtful)
         if (there?.some(({ canonical }) => canonical === name)) loaded.set(name, before)
       doubtful = new Map()
-      residents = there ?? []
+      note(there ?? [])
       loaded.set(model, key)
       changed()
     },
     seen(there) {
       const names = new Set(there.map(({ canonical }) => canonical))
       for (const model of [...loaded.keys()]) if (!names.has(model)) loaded.delete(model)
-      residents = there
+      note(there)
       changed()
     },
     forget(canonicalModel) {

@@ -8,6 +8,7 @@ import { isZeroKeepAlive } from '../domain/wire/keep-alive.ts'
 import { persist } from '../loop/persist.ts'
 import { load, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
+import type { Hangs } from './hangs.ts'
 import { createLiveness } from './liveness.ts'
 import type { Loader } from './loader.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
@@ -24,6 +25,7 @@ export interface RunDeps {
   readonly loader: Loader
   readonly roster: Pick<Roster, 'seats'>
   readonly toil: Toil
+  readonly hangs: Pick<Hangs, 'watch'>
   /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
   /** What the target holds now; null = it does not say. */
@@ -109,8 +111,10 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
     return isThere
   }
   const liveness = createLiveness({ probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
+  const moves = caller.call.cloud ? () => {} : deps.hangs.watch(caller.call.canonicalModel)
   const saw = () => {
     alive()
+    moves()
     liveness.saw()
   }
   let cancelTimeout = timeout()
@@ -134,6 +138,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
     return outcome
   } finally {
     liveness.stop()
+    moves()
     cancelTimeout()
   }
 }

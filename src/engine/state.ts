@@ -8,6 +8,8 @@ export interface TargetView {
   readonly reachable: boolean
   /** The last poll failed; what is known is what the one before said. */
   readonly degraded: boolean
+  /** Requests hang there although it answers: which, behind what; null = none that is known. */
+  readonly hang: string | null
   /** Why it cannot be reached or is degraded, in words; null when all is well. */
   readonly reason: string | null
   /** Wall milliseconds of the last good poll. */
@@ -33,6 +35,7 @@ export const createTargetState = (emit: Emit): TargetState => {
   let view: TargetView = {
     reachable: true,
     degraded: false,
+    hang: null,
     reason: null,
     lastPollAt: null,
     version: null,

@@ -74,14 +74,15 @@ export const healthRoutes = (deps: HealthDeps) => {
   }
   const health = () => {
     const { state, worker } = engine
-    const { reachable, degraded, reason, lastPollAt, version } = state.view
+    const { reachable, hang, reason, lastPollAt, version } = state.view
+    const degraded = state.view.degraded || hang !== null
     const { queued, oldestCreatedAt } = deps.counts()
     const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
     const parts = deps.partStatus()
     return {
       status: readiness() === null ? 'ok' : 'not ready',
       degraded,
-      reason: reachable && !degraded ? null : reason,
+      reason: reachable && !degraded ? null : (hang ?? reason),
       last_poll: lastPollAt === null ? null : iso(deps.wallAt(lastPollAt)),
       target: {
         url: deps.targetUrl,

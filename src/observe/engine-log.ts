@@ -39,6 +39,8 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
     case 'target_unreachable':
     case 'poll_failed':
       return ['warn', { message: e.message }]
+    case 'target_hangs':
+      return ['warn', { model: e.model, message: e.message }]
     case 'target_reached':
       return ['info', { version: e.version }]
     case 'noticed':

@@ -39,6 +39,7 @@ describe('the way to the target', () => {
     const timed = naming(/(headTimeoutMs|wholeTimeoutMs)\b/).filter((name) => !name.startsWith('ollama/'))
     expect(timed.sort()).toEqual([
       'engine/ask.ts',
+      'engine/hangs.ts',
       'engine/look.ts',
       'engine/ports.ts',
       'engine/probe.ts',

@@ -46,6 +46,7 @@ test('an engine that is stopped in the turn it was started in stops', async () =
       pollIntervalMs: 30_000,
       keepAlive: never,
       parallel: 1,
+      embed: 'auto',
       maxAttempts: 3,
       maxWaitMs: 0,
       unreachableDeadlineMs: 0,

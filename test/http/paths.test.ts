@@ -79,7 +79,8 @@ describe('a path with one meaning', () => {
     ] as const)
       for (const host of ['foreman.local', 'nas']) {
         expect((await ask('GET', sent, host)).status).toBe(200)
-        expect(target.paths().at(-1)).toBe(received)
+        // A look at what is loaded may come after it.
+        expect(target.paths().filter((path) => path !== '/ollama/api/ps').at(-1)).toBe(received)
       }
   })
 

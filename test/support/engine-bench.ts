@@ -79,6 +79,7 @@ const defaults: EngineConfig = {
   pollIntervalMs: 30_000,
   keepAlive: { models: new Map(), rest: null },
   parallel: 1,
+  embed: 'auto',
   maxAttempts: 3,
   maxWaitMs: 15 * 60_000,
   unreachableDeadlineMs: 60_000,

@@ -56,6 +56,7 @@ export type EngineEvent =
   | { readonly event: 'target_unreachable'; readonly message: string }
   | { readonly event: 'target_reached'; readonly version: string | null }
   | { readonly event: 'poll_failed'; readonly message: string }
+  | { readonly event: 'target_hangs'; readonly model: string; readonly message: string }
   | Notice
   | { readonly event: 'swept'; readonly deleted: number }
 

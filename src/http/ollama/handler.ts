@@ -13,7 +13,10 @@ import { SyncCaller } from './answer.ts'
 import type { Forward } from './forward.ts'
 
 export interface OllamaDeps {
-  readonly engine: Pick<Engine, 'admission' | 'intake' | 'patience' | 'poller' | 'refresh' | 'state'>
+  readonly engine: Pick<
+    Engine,
+    'admission' | 'embedsPast' | 'hangs' | 'intake' | 'patience' | 'poller' | 'refresh' | 'state'
+  >
   readonly forward: Forward
   readonly bodies: BodyReader
   readonly clock: Clock
@@ -97,6 +100,28 @@ const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Arra
   })
 }
 
+/** Embeddings go past the queue while the target has room for the embedder beside the worker's model; else they wait as everybody does. */
+const handleEmbed = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array) => {
+  const { route, request, timer } = passage
+  const { state, embedsPast, hangs, refresh } = deps.engine
+  const { inventory } = state.view
+  const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
+  const read = peeked === null ? null : readCall(route, peeked, request.headers.get('content-type') ?? '')
+  // What foreman cannot read, does not know or need not load is the target's to answer.
+  if (read?.kind !== 'call') return bypass(deps, passage, bytes, true, timer.timed)
+  const { call } = read
+  const known = inventory.get(call.canonicalModel)
+  if (call.cloud || known?.remote || (known === undefined && inventory.size > 0))
+    return bypass(deps, passage, bytes, true, timer.timed)
+  if (!embedsPast(call.canonicalModel)) return queue(deps, passage, call, bytes)
+  const moves = hangs.watch(call.canonicalModel)
+  const answered = bypass(deps, passage, bytes, true, () => {
+    timer.timed()
+    void refresh()
+  })
+  return answered.finally(moves)
+}
+
 const lastTags = ({ engine }: OllamaDeps, route: Route): Response | null => {
   const { tagsBody } = engine.state.view
   if (route.path !== '/api/tags' || tagsBody === null) return null
@@ -146,7 +171,7 @@ export const createOllamaHandler =
     const { bytes, release } = read
     try {
       if (route.class === 'queued') return await handleQueued(deps, passage, bytes)
-      if (route.class === 'bypass') return await bypass(deps, passage, bytes, true, timer.timed)
+      if (route.class === 'bypass') return await handleEmbed(deps, passage, bytes)
       return await handleControl(deps, passage, bytes)
     } finally {
       // With the first byte of the answer the request has been sent for good.
