@@ -28,7 +28,8 @@ beforeAll(async () => {
     { name: 'badload', loadError: 'llama-server process has terminated: exit status 1: error loading model: fake' },
   ]
   simulator = await startSimulator({ models })
-  foreman = await runForeman(simulator.url, { FOREMAN_UNREACHABLE_DEADLINE: '20s' }, { clock: createHastyClock(HASTE) })
+  const env = { FOREMAN_UNREACHABLE_DEADLINE: '20s', FOREMAN_EMBED: 'bypass' }
+  foreman = await runForeman(simulator.url, env, { clock: createHastyClock(HASTE) })
 })
 afterEach(() => simulator.fault(null))
 afterAll(async () => {

@@ -80,7 +80,12 @@ describe('a path with one meaning', () => {
       for (const host of ['foreman.local', 'nas']) {
         expect((await ask('GET', sent, host)).status).toBe(200)
         // A look at what is loaded may come after it.
-        expect(target.paths().filter((path) => path !== '/ollama/api/ps').at(-1)).toBe(received)
+        expect(
+          target
+            .paths()
+            .filter((path) => path !== '/ollama/api/ps')
+            .at(-1),
+        ).toBe(received)
       }
   })
 

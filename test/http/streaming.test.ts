@@ -25,6 +25,8 @@ beforeAll(async () => {
   await polled(foreman)
   // Loaded, so that what is measured is the way and not the load.
   expect((await askOnce(foreman.port, generation('/api/chat', { stream: false, prompt: '[[n=1]]' }))).status).toBe(200)
+  // Through the queue: the target shows that it holds both, and from then on embeddings go past it.
+  expect((await askOnce(foreman.port, post('/api/embed', { model: 'embed', input: 'x' }))).status).toBe(200)
 })
 afterAll(async () => {
   await foreman.stop()
