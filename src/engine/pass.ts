@@ -12,7 +12,7 @@ import { createStreamWatch, readWholeAnswer, type StreamWatch } from '../domain/
 import { isOpening, type Whose, whoseAnswer, whoseStream } from '../domain/wire/whose.ts'
 import type { Caller } from './caller.ts'
 import type { BodyRead, Reply, SendTarget } from './ports.ts'
-import { type Stopper, stopped } from './stopper.ts'
+import { type Stopper, unlessStopped } from './stopper.ts'
 import { endedWhenComplete, readWithin } from './unended.ts'
 
 export type Answered = Extract<Reply, { kind: 'answered' }>
@@ -167,7 +167,7 @@ const pump = async (
     watch.push(piece)
     if (!caller.committed && !stopper.signal.aborted) caller.begin(reply.status, reply.headers)
     const slow = caller.write(piece)
-    if (slow !== undefined) await Promise.race([slow, stopped(stopper)])
+    if (slow !== undefined) await unlessStopped(stopper, slow)
     return true
   }
   for (const piece of opening.pieces) if (!(await hand(piece))) return null

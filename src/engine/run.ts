@@ -15,7 +15,7 @@ import type { EngineQueue, SendTarget } from './ports.ts'
 import type { Roster, Seat } from './roster.ts'
 import { lookAgain } from './second-look.ts'
 import type { TargetState } from './state.ts'
-import { stopped } from './stopper.ts'
+import { unlessStopped } from './stopper.ts'
 import type { Toil } from './toil.ts'
 
 export interface RunDeps {
@@ -63,7 +63,7 @@ const loadModel = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Out
   const { loader } = deps
   const { job, stopper } = seat
   const loading = loader.ensure(job.residencyKey, (signal) => begin(deps, caller, job.residencyKey, signal))
-  const first = await Promise.race([loading, stopped(stopper)])
+  const first = await unlessStopped(stopper, loading)
   if (first !== 'stopped') return typeof first === 'string' ? null : first
   const why = stopper.why ?? { kind: 'left' }
   // It goes on for the others, and the next of them joins it.

@@ -25,9 +25,21 @@ export const createStopper = (): Stopper => {
   }
 }
 
-/** Resolves when the attempt is stopped from outside. */
-export const stopped = ({ signal }: Stopper): Promise<'stopped'> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve('stopped')
-    else signal.addEventListener('abort', () => resolve('stopped'), { once: true })
+/** What `work` comes to, or `stopped` when the attempt is stopped before; nothing stays behind on the signal, however often it is asked. */
+export const unlessStopped = <T>({ signal }: Stopper, work: Promise<T>): Promise<T | 'stopped'> =>
+  new Promise((resolve, reject) => {
+    const stop = () => resolve('stopped')
+    if (signal.aborted) return stop()
+    signal.addEventListener('abort', stop, { once: true })
+    const end = () => signal.removeEventListener('abort', stop)
+    work.then(
+      (value) => {
+        end()
+        resolve(value)
+      },
+      (error) => {
+        end()
+        reject(error)
+      },
+    )
   })

@@ -8,7 +8,6 @@ import { polled } from '../support/health.ts'
 import { type Receiver, startReceiver } from '../support/receiver.ts'
 
 const isHere = chromiumPath() !== null
-if (!isHere) console.log('chromium is not installed: what a page can do in a real browser is not tested')
 
 let simulator: Simulator
 let foreman: RunningForeman
@@ -84,7 +83,8 @@ const state = async () => {
 
 const nothing = { jobs: 0, loads: 0, models: ['other:latest', 'tiny:latest'], told: 0 }
 
-describe('in a real browser', () => {
+// Without the program the tests count as skipped, and their name says why.
+describe(isHere ? 'in a real browser' : 'in a real browser (chromium is not installed)', () => {
   for (const [what, urls] of [
     ['a foreign page', () => [`http://evil.example:${pages.port}/`, foreman.url]],
     ['a page whose name was rebound', () => [`http://rebound.example:${foreman.port}/`, '']],
