@@ -6,17 +6,18 @@ import type { Config } from './config/config.ts'
 import type { Clock } from './domain/clock.ts'
 import { withHop } from './domain/wire/hops.ts'
 import { createBoard } from './engine/board.ts'
-import { createBus } from './engine/bus.ts'
-import { createEngine } from './engine/engine.ts'
+import { type Bus, createBus } from './engine/bus.ts'
+import { createEngine, type Engine } from './engine/engine.ts'
 import type { PartPlan } from './engine/part.ts'
 import { createParts } from './engine/parts.ts'
 import { createSurface } from './http/surface.ts'
 import { createVisitors } from './http/visitors.ts'
 import { createEngineLog, handlerFailed } from './observe/engine-log.ts'
 import type { Log } from './observe/log.ts'
-import { createMetrics } from './observe/metrics.ts'
+import { createMetrics, type MetricsSources } from './observe/metrics.ts'
 import { createTargetClient, type TargetClient } from './ollama/client.ts'
 import * as parts from './parts/list.ts'
+import type { Queue } from './store/queue.ts'
 import { openStore } from './store/store.ts'
 import { createDeliveries } from './webhook/deliveries.ts'
 
@@ -35,6 +36,27 @@ const createTarget = ({ ollamaUrl, ollamaToken }: Config, instance: string, cloc
     ...client,
     send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
   }
+}
+
+interface MetricsDeps extends Pick<MetricsSources, 'webhooksOwed' | 'readings'> {
+  readonly engine: Engine
+  readonly queue: Pick<Queue, 'counts'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly bus: Bus
+}
+
+/** What a scrape reads, where it stands. */
+const metricsOf = ({ engine, queue, clock, bus, ...sources }: MetricsDeps) => {
+  const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
+  return createMetrics({
+    ...sources,
+    queued: () => queue.counts().queued,
+    oldestAgeSeconds: () => Math.max(0, oldestAgeMs()) / 1_000,
+    working: () => engine.worker.slots.length,
+    targetReachable: () => engine.state.view.reachable,
+    degraded: () => engine.state.view.degraded,
+    handlerFailures: () => bus.failures,
+  })
 }
 
 /** A foreman that does nothing yet; what is wrong with its data directory comes back as one sentence. */
@@ -81,17 +103,8 @@ export const compose = async (
   const whoOf = (request: Request) => visitors.of(request).who
   const seam = { engine, bus, target, tables: store.tables, whoOf, settings: config, clock, random: systemRandom }
   const running = await createParts(plans, seam)
-  const oldestAgeMs = () => clock.now() - (queue.counts().oldestCreatedAt ?? clock.now())
-  const metrics = createMetrics({
-    queued: () => queue.counts().queued,
-    oldestAgeSeconds: () => Math.max(0, oldestAgeMs()) / 1_000,
-    working: () => engine.worker.slots.length,
-    targetReachable: () => engine.state.view.reachable,
-    degraded: () => engine.state.view.degraded,
-    webhooksOwed: outbox.owed,
-    handlerFailures: () => bus.failures,
-    readings: running.readings,
-  })
+  const { owed: webhooksOwed } = outbox
+  const metrics = metricsOf({ engine, queue, clock, bus, webhooksOwed, readings: running.readings })
   bus.onAny('log', createEngineLog(log, metrics))
   const { app, returned } = createSurface({
     ...shared,

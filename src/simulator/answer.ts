@@ -1,7 +1,8 @@
 /** JSON answers and errors in the exact dress of each API (wire document, sections 4 and 5); it must never choose a status. */
 import { errorBody } from '../domain/wire/refusal.ts'
 import type { Flavour } from '../domain/wire/routes.ts'
-import type { Exchange, Header } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Header } from './framing.ts'
 
 /** Where in Ollama an error arises; it decides charset, newline and framing. */
 export type Origin = 'middleware' | 'handler' | 'stream'

@@ -1,9 +1,7 @@
 /** The answering side of one request, framed to the byte as Go's net/http frames it; it must never know what is being said. */
-import { framingOf } from './framing.ts'
+import { framingOf, type Header } from './framing.ts'
 import type { Departure } from './pulse.ts'
 import type { WireRequest } from './request-parser.ts'
-
-export type Header = readonly [name: string, value: string]
 
 /** How a fault cuts a body: after so many whole chunks, or in the middle of one with a Content-Length. */
 export interface Cut {

@@ -1,6 +1,7 @@
 /** The bytes of an answer as Go's net/http frames them: heads, chunks and what ends them; it must never send any. */
-import type { Header } from './exchange.ts'
 import type { WireRequest } from './request-parser.ts'
+
+export type Header = readonly [name: string, value: string]
 
 // Go buffers this much before it gives up on a Content-Length.
 const BUFFERED_MAX = 2048

@@ -1,6 +1,7 @@
 /** CORS and the Host check, in Ollama's order (wire document, section 8); it must never look at a body. */
 import { hostname, networkInterfaces } from 'node:os'
-import type { Exchange, Header } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Header } from './framing.ts'
 
 const SAFE_ORIGIN =
   /^(https?:\/\/(localhost|127\.0\.0\.1|0\.0\.0\.0)(:\d+)?|(app|file|tauri|vscode-webview|vscode-file):\/\/.*)$/

@@ -1,5 +1,6 @@
 /** Servers that answer at Ollama's address and are none: proxies, logins, other services; it must never say what only Ollama says. */
-import type { Exchange, Header } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Header } from './framing.ts'
 import type { Pulse } from './pulse.ts'
 
 /** How an impostor answers, whatever it is asked. */

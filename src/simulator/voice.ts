@@ -1,5 +1,5 @@
 /** The shapes between a handler, the generation and the way an API says it; it must never hold behaviour. */
-import type { Header } from './exchange.ts'
+import type { Header } from './framing.ts'
 import type { InstalledModel } from './model.ts'
 import type { Bag } from './request-body.ts'
 import type { RunnerOptions } from './runner-options.ts'

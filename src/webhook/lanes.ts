@@ -73,100 +73,105 @@ const roomOf = <T>(lane: Lane<T> | undefined, nowMs: number): number => {
  * A receiver starts with one try at a time, earns twice as many with each answer up to `widthMax`, and falls back to one when a try
  * fails: 100 receivers that hang hold 100 tries and not 100 times `widthMax`. One that fails rests, whatever it is owed.
  */
-export const createLanes = <T>(widthMax: number): Lanes<T> => {
-  const lanes = new Map<string, Lane<T>>()
+class ReceiverLanes<T> implements Lanes<T> {
+  readonly #widthMax: number
+  readonly #lanes = new Map<string, Lane<T>>()
   // Those that have something to start and may, in the order of their turns.
-  const ready = new Set<Lane<T>>()
+  readonly #ready = new Set<Lane<T>>()
 
-  const laneOf = (origin: string): Lane<T> => {
-    const known = lanes.get(origin)
-    if (known !== undefined) return known
-    const fresh = {
-      inFlight: 0,
-      width: 1,
-      shelf: [],
-      hasMore: false,
-      last: 'took',
-      streak: 0,
-      restsUntilMs: 0,
-    } as const
-    const lane: Lane<T> = { origin, ...fresh, shelf: [] }
-    lanes.set(origin, lane)
-    return lane
+  constructor(widthMax: number) {
+    this.#widthMax = widthMax
   }
-  const sort = (lane: Lane<T>): void => {
-    if (lane.shelf.length > 0 && lane.inFlight < lane.width) ready.add(lane)
-    else ready.delete(lane)
+
+  room(origin: string, nowMs: number): number {
+    return roomOf(this.#lanes.get(origin), nowMs)
   }
-  const shelf = {
-    put(origin: string, found: readonly T[], hasMore: boolean) {
-      const lane = laneOf(origin)
-      lane.shelf.push(...found)
-      lane.hasMore = hasMore
-      sort(lane)
-    },
-    putFirst(origin: string, owed: T, nowMs: number) {
-      const lane = laneOf(origin)
-      if (lane.restsUntilMs > nowMs) return
-      lane.shelf.unshift(owed)
-      sort(lane)
-    },
-    clear() {
-      for (const lane of lanes.values()) lane.shelf = []
-      ready.clear()
-    },
+
+  shelve(origin: string, found: readonly T[], hasMore: boolean): void {
+    const lane = this.#laneOf(origin)
+    lane.shelf.push(...found)
+    lane.hasMore = hasMore
+    this.#sort(lane)
   }
-  const take = (nowMs: number) => {
-    for (const lane of ready) {
-      ready.delete(lane)
+
+  shelveFirst(origin: string, owed: T, nowMs: number): void {
+    const lane = this.#laneOf(origin)
+    if (lane.restsUntilMs > nowMs) return
+    lane.shelf.unshift(owed)
+    this.#sort(lane)
+  }
+
+  take(nowMs: number): { origin: string; owed: T } | null {
+    for (const lane of this.#ready) {
+      this.#ready.delete(lane)
       if (lane.restsUntilMs > nowMs) continue
       const owed = lane.shelf.shift()
       if (owed === undefined) continue
       lane.inFlight++
       // To the end of the line, if it has more.
-      sort(lane)
+      this.#sort(lane)
       return { origin: lane.origin, owed }
     }
     return null
   }
-  const leave = (origin: string, reaction: Reaction | 'aborted', nowMs: number) => {
-    const lane = lanes.get(origin)
+
+  leave(origin: string, reaction: Reaction | 'aborted', nowMs: number): void {
+    const lane = this.#lanes.get(origin)
     if (lane === undefined || lane.inFlight === 0) throw new Error(`nothing is under way to ${origin}`)
     lane.inFlight--
-    if (reaction !== 'aborted') react(lane, reaction, widthMax, nowMs)
+    if (reaction !== 'aborted') react(lane, reaction, this.#widthMax, nowMs)
     // What is owed to one that is not there need not be kept: it is found again.
     if (reaction === 'silent') lane.shelf = []
-    sort(lane)
+    this.#sort(lane)
   }
-  const restsUntilMs = (nowMs: number): number | null => {
+
+  wantsMore(origin: string, nowMs: number): boolean {
+    const lane = this.#lanes.get(origin)
+    return lane?.hasMore === true && roomOf(lane, nowMs) > 0
+  }
+
+  isIdle(origin: string): boolean {
+    const lane = this.#lanes.get(origin)
+    return lane === undefined || (lane.inFlight === 0 && lane.shelf.length === 0)
+  }
+
+  restsUntilMs(nowMs: number): number | null {
     let first: number | null = null
-    for (const lane of lanes.values()) {
-      if (lane.restsUntilMs <= nowMs) sort(lane)
+    for (const lane of this.#lanes.values()) {
+      if (lane.restsUntilMs <= nowMs) this.#sort(lane)
       else if (first === null || lane.restsUntilMs < first) first = lane.restsUntilMs
     }
     return first
   }
 
-  return {
-    room: (origin, nowMs) => roomOf(lanes.get(origin), nowMs),
-    shelve: shelf.put,
-    shelveFirst: shelf.putFirst,
-    take,
-    leave,
-    wantsMore(origin, nowMs) {
-      const lane = lanes.get(origin)
-      return lane?.hasMore === true && roomOf(lane, nowMs) > 0
-    },
-    isIdle(origin) {
-      const lane = lanes.get(origin)
-      return lane === undefined || (lane.inFlight === 0 && lane.shelf.length === 0)
-    },
-    restsUntilMs,
-    prune(nowMs) {
-      for (const [origin, { inFlight, shelf, restsUntilMs }] of lanes)
-        if (inFlight === 0 && shelf.length === 0 && restsUntilMs <= nowMs) lanes.delete(origin)
-    },
-    clear: shelf.clear,
-    kept: () => [...lanes.values()].flatMap(({ shelf }) => shelf),
+  prune(nowMs: number): void {
+    for (const [origin, { inFlight, shelf, restsUntilMs }] of this.#lanes)
+      if (inFlight === 0 && shelf.length === 0 && restsUntilMs <= nowMs) this.#lanes.delete(origin)
+  }
+
+  clear(): void {
+    for (const lane of this.#lanes.values()) lane.shelf = []
+    this.#ready.clear()
+  }
+
+  kept(): T[] {
+    return [...this.#lanes.values()].flatMap(({ shelf }) => shelf)
+  }
+
+  #laneOf(origin: string): Lane<T> {
+    const known = this.#lanes.get(origin)
+    if (known !== undefined) return known
+    const calm = { inFlight: 0, width: 1, hasMore: false, last: 'took', streak: 0, restsUntilMs: 0 } as const
+    const lane: Lane<T> = { origin, ...calm, shelf: [] }
+    this.#lanes.set(origin, lane)
+    return lane
+  }
+
+  #sort(lane: Lane<T>): void {
+    if (lane.shelf.length > 0 && lane.inFlight < lane.width) this.#ready.add(lane)
+    else this.#ready.delete(lane)
   }
 }
+
+/** The lanes of one courier, empty. */
+export const createLanes = <T>(widthMax: number): Lanes<T> => new ReceiverLanes(widthMax)

@@ -28,7 +28,7 @@ const mayImport: Record<string, readonly string[]> = {
   engine: ['domain', 'loop'],
   parts: ['domain', 'loop', 'engine'],
   webhook: ['domain', 'loop'],
-  http: ['domain', 'engine', 'store'],
+  http: ['domain', 'engine'],
   config: ['domain', 'parts'],
   composition: [...['clock', 'config', 'domain', 'engine', 'http', 'observe', 'ollama', 'parts', 'store', 'webhook']],
   foreman: ['composition', 'config', 'domain', 'engine', 'http'],
@@ -90,9 +90,9 @@ describe('imports', () => {
     expect(uphill).toEqual([])
   })
 
-  test('no file imports itself by way of others', () => {
+  test('no file imports itself by way of others, types included', () => {
     const graph = new Map(
-      all.map(({ name, imports }) => [name, imports.filter((i) => !i.isType).map(({ from }) => from)] as const),
+      all.map(({ name, imports }) => [name, imports.map(({ from }) => from)] as const),
     )
     expect([...graph.keys()].flatMap((name) => circleFrom(name, graph) ?? [])).toEqual([])
   })
@@ -194,7 +194,7 @@ describe('size and form', () => {
   })
 
   test('no function is over 80 lines', () => {
-    expect(files.flatMap(({ name, text }) => longFunctions(text, 145).map((what) => `${name}: ${what}`))).toEqual([])
+    expect(files.flatMap(({ name, text }) => longFunctions(text, 80).map((what) => `${name}: ${what}`))).toEqual([])
   })
 
   test('the rule can fail: a long function is seen, however it is written', () => {

@@ -38,6 +38,21 @@ const remainingSeconds = (state: 'loading' | 'working', { jobMs, loadMs }: Pace,
   return Math.ceil(leftMs / 1_000)
 }
 
+/** How the job's webhook stands; null without one. */
+const webhookOf = (reader: JobViewDeps['reader'], { seq, webhookUrl }: StoredJob): JobJson['webhook'] => {
+  const stored = webhookUrl === null ? null : reader.webhook(seq)
+  if (webhookUrl === null || stored === null) return null
+  return {
+    url: webhookUrl,
+    events: [...(stored.states ?? jobStates)],
+    next_sequence: stored.sequence,
+    tries: stored.tries,
+    next_try_at: isoOrNull(stored.dueAt),
+    last_problem: stored.lastProblem,
+    given_up: stored.givenUp,
+  }
+}
+
 /** The views of one foreman's jobs. */
 export const createJobViews = (deps: JobViewDeps): JobViews => {
   const { reader, line } = deps
@@ -68,20 +83,6 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     }
   }
 
-  const webhookOf = ({ seq, webhookUrl }: StoredJob): JobJson['webhook'] => {
-    const stored = webhookUrl === null ? null : reader.webhook(seq)
-    if (webhookUrl === null || stored === null) return null
-    return {
-      url: webhookUrl,
-      events: [...(stored.states ?? jobStates)],
-      next_sequence: stored.sequence,
-      tries: stored.tries,
-      next_try_at: isoOrNull(stored.dueAt),
-      last_problem: stored.lastProblem,
-      given_up: stored.givenUp,
-    }
-  }
-
   const viewOf = (job: StoredJob, showing: Showing): JobJson => {
     const hasArtifacts = isFinal(job.state)
     const artifacts = hasArtifacts ? reader.listedArtifacts(job.seq, showing.inlineMaxBytes) : []
@@ -98,7 +99,7 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
       result: resultOf(views),
       artifacts: views,
       state_webhook_url: job.webhookUrl,
-      webhook: webhookOf(job),
+      webhook: webhookOf(reader, job),
       ...placeOf(job),
       created_at: iso(job.createdAt),
       updated_at: iso(job.updatedAt),
