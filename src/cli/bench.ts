@@ -1,6 +1,6 @@
 /** `foreman bench`: what requests side by side gain on this target, and what to set; it must never disturb running work unasked. */
 import { parseDurationMs } from '../domain/duration.ts'
-import { oneSlotFamilies } from '../simulator/simulator.ts'
+import { oneSlotFamilies } from '../domain/wire/families.ts'
 import { type Advice, adviceFor, gainOf, type Level } from './bench-advice.ts'
 import { type Measured, measure } from './bench-measure.ts'
 import { type BenchModel, findModel, findPlace, type Place, workOf } from './bench-place.ts'

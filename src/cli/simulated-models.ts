@@ -1,7 +1,8 @@
 /** The models that `foreman simulate --models` names; it must never know what a simulator does with them. */
 import { parseSizeBytes } from '../domain/duration.ts'
+import { oneSlotFamilies } from '../domain/wire/families.ts'
 import { parseModelName } from '../domain/wire/model-name.ts'
-import { defaultModels, oneSlotFamilies, type SimulatedModel } from '../simulator/simulator.ts'
+import { defaultModels, type SimulatedModel } from '../simulator/simulator.ts'
 
 const FAMILY = /^[a-z][a-z0-9_-]{0,39}$/
 

@@ -1,4 +1,5 @@
 /** What a simulated model is, and the defaults that make a believable one of a bare name; it must never hold state. */
+import { oneSlotFamilies } from '../domain/wire/families.ts'
 import { canonicalOf, displayName, type ModelName, parseModelName } from '../domain/wire/model-name.ts'
 
 export type Capability = 'completion' | 'tools' | 'insert' | 'vision' | 'embedding' | 'thinking' | 'audio'
@@ -71,21 +72,6 @@ export interface InstalledModel {
 
 /** sha256 as hex. */
 export const sha256 = (text: string | Uint8Array): string => new Bun.CryptoHasher('sha256').update(text).digest('hex')
-
-/** Families that Ollama never runs side by side (wire document, 6.7). */
-export const oneSlotFamilies: ReadonlySet<string> = new Set([
-  'mllama',
-  'qwen3vl',
-  'qwen3vlmoe',
-  'qwen35',
-  'qwen35moe',
-  'qwen3next',
-  'lfm2',
-  'lfm2moe',
-  'nemotron_h',
-  'nemotron_h_moe',
-  'nemotron_h_omni',
-])
 
 const TEMPLATE = '{{- range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}assistant:'
 

@@ -19,7 +19,7 @@ import type { Call, Stage } from './stage.ts'
 export type { Counters } from './counters.ts'
 export type { Fault } from './fault.ts'
 export { type Impostor, type ImpostorName, impostorNames, impostors } from './impostor.ts'
-export { defaultModels, oneSlotFamilies, type SimulatedModel } from './model.ts'
+export { defaultModels, type SimulatedModel } from './model.ts'
 export { isCurve, type Settings } from './settings.ts'
 
 /** Everything is optional; without delays given, everything happens at once. */
