@@ -201,7 +201,7 @@ describe('followers', () => {
     expect(followers.join()).not.toBeNull()
   })
 
-  test('share what may wait: alone a mebibyte, a thousand of them 33 KiB each', () => {
+  test('share what may wait: alone a mebibyte, all of them 128 KiB each', () => {
     const followers = createFollowers()
     const first = followers.join()!
     first.now(MiB - 1)
@@ -209,7 +209,7 @@ describe('followers', () => {
     first.now(MiB)
     expect([first.isSlow(), first.isLost()]).toEqual([true, false])
     const others = Array.from({ length: FOLLOWERS_MAX - 1 }, () => followers.join()!)
-    for (const other of others) other.now(34_000)
+    for (const other of others) other.now(132_000)
     expect([others[0]?.isSlow(), others[0]?.isLost()]).toEqual([true, true])
     for (const other of others) other.leave()
     expect([followers.pendingBytes, first.isLost()]).toEqual([MiB, false])

@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from 'bun:test'
 import { createBoard } from '../../src/engine/board.ts'
 import { jobEvents } from '../../src/http/jobs/events.ts'
+import { createFeeds } from '../../src/http/jobs/feed.ts'
 import { createFollowers } from '../../src/http/jobs/followers.ts'
 import { createReader, type JobReader } from '../../src/store/reader.ts'
 import { createTestStore, newJob, plainClaim } from '../support/store.ts'
@@ -25,7 +26,7 @@ const startStream = async (over: Partial<JobReader> = {}) => {
   const showing = { inlineMaxBytes: 100, publicUrl: null }
   const followers = createFollowers()
   const pending = followers.join()!
-  const deps = { ...showing, reader, board, clock, pending, onEnd: () => void ends++ }
+  const deps = { ...showing, reader, feeds: createFeeds(board), clock, pending, onEnd: () => void ends++ }
   const stream = jobEvents(job, 0, deps).getReader()
   const next = async () => {
     const { done, value } = await stream.read()

@@ -9,6 +9,7 @@ import type { Jobs } from '../../engine/jobs.ts'
 import type { BodyReader } from '../body.ts'
 import type { Timing } from '../timing.ts'
 import { artifactResponse } from './artifact.ts'
+import { createFeeds } from './feed.ts'
 import { followJob } from './follow.ts'
 import { createFollowers } from './followers.ts'
 import { type ListQuery, listJobs } from './list.ts'
@@ -90,7 +91,7 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
   const showing = { inlineMaxBytes: deps.artifactInlineMaxBytes, publicUrl: deps.publicUrl }
   const views = createJobViews({ ...deps, ...showing })
   const submitDeps = { ...deps, views }
-  const followDeps = { ...deps, ...showing, followers: createFollowers() }
+  const followDeps = { ...deps, ...showing, followers: createFollowers(), feeds: createFeeds(deps.board) }
 
   const withJob = <T>(request: Request, id: string, answer: (job: StoredJob) => T): T | Response => {
     const job = reader.find(id)

@@ -3,13 +3,12 @@ import type { Clock } from '../../domain/clock.ts'
 import { isFinal } from '../../domain/job/job.ts'
 import type { JobReader, StoredJob, StoredTransition } from '../../domain/job/reading.ts'
 import { type Showing, webhookEvent } from '../../domain/job/webhook-event.ts'
-import { createLineCutter } from '../../domain/wire/lines.ts'
-import type { Board, JobNews } from '../../engine/board.ts'
+import type { Chunks, FeedNews, Feeds } from './feed.ts'
 import type { Pending } from './followers.ts'
 
 export interface JobEventsDeps extends Showing {
   readonly reader: Pick<JobReader, 'find' | 'transitions' | 'listedArtifacts'>
-  readonly board: Pick<Board, 'listen' | 'soFar'>
+  readonly feeds: Feeds
   readonly clock: Clock
   readonly pending: Pending
   /** Called once when the stream is over, whoever ended it. */
@@ -22,8 +21,6 @@ const HEARTBEAT_MS = 15_000
 const QUEUE_BYTES = 1024 ** 2
 
 const encoder = new TextEncoder()
-
-const chunkFrame = (line: string) => `event: chunk\ndata: ${line}\n\n`
 
 /** What one follower is sent. */
 class Outlet {
@@ -45,17 +42,15 @@ class Outlet {
   }
 
   send(text: string) {
-    this.#controller?.enqueue(encoder.encode(text))
-    this.taken()
+    this.#give(encoder.encode(text))
   }
 
   /** Chunks are left out for a reader that is behind, and counted. */
-  chunks(lines: readonly string[]) {
-    if (lines.length === 0) return
-    if (this.#pending.isSlow()) this.#dropped += lines.length
+  chunks({ bytes, count }: Chunks) {
+    if (this.#pending.isSlow()) this.#dropped += count
     else {
       this.tellDropped()
-      this.send(lines.map(chunkFrame).join(''))
+      this.#give(bytes)
     }
   }
 
@@ -75,6 +70,11 @@ class Outlet {
   fail(error: unknown) {
     this.#controller?.error(error)
   }
+
+  #give(bytes: Uint8Array) {
+    this.#controller?.enqueue(bytes)
+    this.taken()
+  }
 }
 
 /** One follower of one job. */
@@ -82,9 +82,7 @@ class Follower {
   readonly #job: StoredJob
   readonly #deps: JobEventsDeps
   readonly #outlet: Outlet
-  readonly #cutter = createLineCutter()
   #seen: number
-  #isLive = false
   #isOver = false
   #unlisten = () => {}
   #cancelHeartbeat = () => {}
@@ -97,14 +95,14 @@ class Follower {
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>) {
-    const { board, reader } = this.#deps
+    const { feeds, reader } = this.#deps
     this.#outlet.open(controller)
-    this.#unlisten = board.listen(this.#job.id, (news) => this.#hear(news))
+    this.#unlisten = feeds.listen(this.#job.id, (news) => this.#hear(news))
     this.#beat()
     this.#catchUp()
-    this.#isLive = true
     if (this.#isOver) return
-    for (const bytes of board.soFar(this.#job.id)) this.#outlet.chunks(this.#cutter.cut(bytes))
+    const soFar = feeds.soFar(this.#job.id)
+    if (soFar !== null) this.#outlet.chunks(soFar)
     const now = reader.find(this.#job.id)
     // It was final before this reader came, which has seen the last transition already.
     if (now === null || isFinal(now.state)) this.#finish()
@@ -133,9 +131,9 @@ class Follower {
     this.#cancelHeartbeat = this.#deps.clock.after(HEARTBEAT_MS, () => this.#beat())
   }
 
-  #hear(news: JobNews) {
+  #hear(news: FeedNews) {
     try {
-      if (news.kind === 'chunk') this.#outlet.chunks(this.#cutter.cut(news.bytes))
+      if (news.kind === 'chunks') this.#outlet.chunks(news)
       else if (news.kind === 'changed') this.#catchUp()
       else this.#finish()
     } catch (error) {
@@ -150,8 +148,6 @@ class Follower {
       // It comes back with the number of the last one it was sent, and misses nothing.
       if (this.#deps.pending.isLost()) return this.#finish()
       this.#seen = transition.sequence
-      // Another attempt starts its answer afresh.
-      if (this.#isLive) this.#outlet.chunks(this.#cutter.end())
       this.#outlet.tellDropped()
       this.#outlet.send(this.#frame(transition))
       if (isFinal(transition.state)) return this.#finish()
