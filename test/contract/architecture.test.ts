@@ -91,9 +91,7 @@ describe('imports', () => {
   })
 
   test('no file imports itself by way of others, types included', () => {
-    const graph = new Map(
-      all.map(({ name, imports }) => [name, imports.map(({ from }) => from)] as const),
-    )
+    const graph = new Map(all.map(({ name, imports }) => [name, imports.map(({ from }) => from)] as const))
     expect([...graph.keys()].flatMap((name) => circleFrom(name, graph) ?? [])).toEqual([])
   })
 
