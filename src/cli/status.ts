@@ -49,7 +49,7 @@ const render = (health: unknown, url: string, io: Io, style: Style) => {
   return renderPairs(
     [
       ['foreman', `${url} ${isDegraded ? style.bad(`${status}, degraded`) : style.good(status)}`],
-      ['target', targetText(health, style)],
+      ['target', targetText(health, io, style)],
       ...(reason === undefined ? [] : [['because', oneLine(reason, 300)] as const]),
       ['loaded', residentNames(health).join(', ') || (isReachable ? 'no model' : 'not known while it is away')],
       ['queue', queueText(health)],
@@ -61,9 +61,13 @@ const render = (health: unknown, url: string, io: Io, style: Style) => {
   )
 }
 
-const targetText = (health: unknown, style: Style) => {
+const targetText = (health: unknown, io: Io, style: Style) => {
   const url = textOf(health, 'target', 'url') ?? 'unknown'
-  if (!booleanOf(health, 'target', 'reachable')) return `${url} ${style.bad('cannot be reached')}, jobs wait for it`
+  if (!booleanOf(health, 'target', 'reachable')) {
+    const since = textOf(health, 'target', 'away_since')
+    const span = since === undefined ? '' : ` (away for ${humanSpan(io.clock.now() - Date.parse(since))})`
+    return `${url} ${style.bad('cannot be reached')}${span}, jobs wait for it`
+  }
   const version = textOf(health, 'target', 'version')
   return `${url} ${style.good('reachable')}${version ? `, Ollama ${version}` : ''}`
 }

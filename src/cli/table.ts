@@ -1,6 +1,8 @@
 /** Text in columns for people; it must never colour what does not go to a terminal. */
 import type { Io } from './command.ts'
 
+export { humanSpan } from '../domain/duration.ts'
+
 export interface Style {
   bold(text: string): string
   dim(text: string): string
@@ -88,15 +90,4 @@ export const humanBytes = (bytes: number): string => {
       return `${bytes / factor >= 10 || unit === 'MB' || unit === 'KB' ? Math.round(bytes / factor) : (bytes / factor).toFixed(1)} ${unit}`
   }
   return `${bytes} B`
-}
-
-/** A span of time in the unit that matters: 45s, 12m, 3h 20m, 5d 2h. */
-export const humanSpan = (ms: number): string => {
-  const seconds = Math.max(0, Math.round(ms / 1000))
-  if (seconds < 60) return `${seconds}s`
-  const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes}m`
-  const hours = Math.floor(minutes / 60)
-  if (hours < 24) return minutes % 60 ? `${hours}h ${minutes % 60}m` : `${hours}h`
-  return hours % 24 ? `${Math.floor(hours / 24)}d ${hours % 24}h` : `${Math.floor(hours / 24)}d`
 }

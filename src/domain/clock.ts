@@ -12,6 +12,8 @@ export interface Clock {
   after(delayMs: number, run: () => void): () => void
   /** Null or absent where the machine does not say. */
   boot?(): Boot | null
+  /** What the wall clock showed at a time of `now`, for people; absent where both are one. */
+  wallAt?(ms: number): number
 }
 
 /** A number in [0, 1). */

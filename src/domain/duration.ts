@@ -84,6 +84,17 @@ export const formatDuration = (ms: number): string => {
   return `${hours ? `${hours}h` : ''}${minutes ? `${minutes}m` : ''}${seconds ? `${seconds}s` : ''}`
 }
 
+/** A span of time in the unit that matters: 45s, 12m, 3h 20m, 5d 2h. */
+export const humanSpan = (ms: number): string => {
+  const seconds = Math.max(0, Math.round(ms / 1000))
+  if (seconds < 60) return `${seconds}s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes}m`
+  const hours = Math.floor(minutes / 60)
+  if (hours < 24) return minutes % 60 ? `${hours}h ${minutes % 60}m` : `${hours}h`
+  return hours % 24 ? `${Math.floor(hours / 24)}d ${hours % 24}h` : `${Math.floor(hours / 24)}d`
+}
+
 /** The shortest exact text that `parseSizeBytes` reads back as the same value: `262144` is `256KiB`. */
 export const formatSize = (bytes: number): string => {
   for (const [unit, factor] of [

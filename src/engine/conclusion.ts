@@ -49,6 +49,8 @@ export interface Conclusions {
   fail(job: ActiveJob, caller: Caller | undefined): Settle
 }
 
+const LOST = 'it stopped answering'
+
 const isMissing = ({ kind }: Outcome) => kind === 'unreached' || kind === 'away' || kind === 'busy' || kind === 'lost'
 
 /** What log and listeners are told of a verdict. */
@@ -89,7 +91,8 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
     if (isMissing(outcome)) patience?.absent()
     else patience?.present()
     const patienceUntil = patience === null ? null : now + patience.leftMs()
-    return decide(outcome, { job, committed, now, chance: deps.random(), patienceUntil })
+    const told = outcome.kind === 'unreached' ? { ...outcome, message: state.absenceWords(outcome.message) } : outcome
+    return decide(told, { job, committed, now, chance: deps.random(), patienceUntil })
   }
 
   /** Back in the queue: an order that came on the way is carried out now. */
@@ -108,8 +111,9 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
   /** Settles, and only then says that the target is away: whoever reacts to that finds the job waiting again. */
   const write = async (job: ActiveJob, verdict: Verdict, { outcome, artifacts }: Ran) => {
     const acknowledged = acknowledge(job, verdict, artifacts)
-    if (outcome.kind === 'unreached' || (outcome.kind === 'away' && !outcome.isThere)) state.unreached(outcome.message)
-    if (outcome.kind === 'lost') state.unreached(failure('target_lost').message)
+    if (outcome.kind === 'unreached') state.unreached(outcome.message)
+    if (outcome.kind === 'away' && !outcome.isThere) state.unreached(outcome.message, true)
+    if (outcome.kind === 'lost') state.unreached(LOST)
     await acknowledged
     if (verdict.to === 'queued') await backInQueue(job)
     else roster.over(job.id)

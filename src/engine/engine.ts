@@ -112,7 +112,7 @@ const createPulse = (clock: Clock, beat: (nowMs: number) => void) => {
 const createWork = (deps: EngineDeps) => {
   const { config, queue, target, clock, random, board, bus } = deps
   const { emit } = bus
-  const state = createTargetState(emit)
+  const state = createTargetState({ emit, clock, origin: target.origin })
   const callers = createCallers()
   const rescuers = createRescue()
   const roster = createRoster({

@@ -186,7 +186,7 @@ export class CallerIntake implements Intake {
     const { roster, callers, state, rescuers } = this.#deps
     // One that is on its slot at this very moment may come back to wait, and is watched again then.
     if (state.view.reachable || roster.of(jobId) !== undefined || callers.get(jobId) !== caller) return
-    const reason = failure('unreachable', state.view.reason ?? undefined)
+    const reason = failure('unreachable', state.absenceWords(''))
     const leftMs = caller.patience?.leftMs() ?? 0
     if (leftMs > 0 && !rescuers.wants(caller, reason)) {
       this.#wait(jobId, caller, leftMs)

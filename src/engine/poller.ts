@@ -50,13 +50,20 @@ interface Polled {
   kind: 'polled'
   inventory: Inventory
   tagsBody: Uint8Array
+  psBody: Uint8Array
   residents: ResidentModel[]
   version: string | null
 }
 
-type Failed = Extract<Asked, { kind: 'failed' }>
+/** `isAnswered`: by something that is not an Ollama. */
+type Failed = Extract<Asked, { kind: 'failed' }> & { readonly isAnswered?: boolean }
 
-const failed = (message: string, reached: boolean): Failed => ({ kind: 'failed', message, reached })
+const failed = (message: string, reached: boolean, isAnswered = false): Failed => ({
+  kind: 'failed',
+  message,
+  reached,
+  isAnswered,
+})
 
 const versionOf = (body: unknown): string | null =>
   typeof body === 'object' && body !== null && 'version' in body ? String(body.version) : null
@@ -64,7 +71,7 @@ const versionOf = (body: unknown): string | null =>
 /** What answers, if only with an error, is there when it is an Ollama. */
 const ifOllama = async (target: SendTarget, answer: Failed, signal: AbortSignal): Promise<Failed> => {
   const probed = answer.reached ? await probeOllama(target, signal) : null
-  return probed?.kind === 'away' ? failed(probed.message, false) : answer
+  return probed?.kind === 'away' ? failed(probed.message, false, probed.reached) : answer
 }
 
 /** The three questions of a poll; the version changes only when the target was restarted, so a known one is not asked for. */
@@ -75,7 +82,7 @@ const askAll = async (target: SendTarget, view: TargetView, signal: AbortSignal)
   const inventory = inventoryFrom(tags.json)
   if (inventory === null)
     return ifOllama(target, failed('the answer of /api/tags is not a list of models', true), signal)
-  if (isEmptied(view.inventory, inventory)) return failed(emptiedWords(target.origin, view.inventory), false)
+  if (isEmptied(view.inventory, inventory)) return failed(emptiedWords(target.origin, view.inventory), false, true)
   const ps = await askTarget(target, '/api/ps', { signal })
   if (ps.kind === 'failed') return ifOllama(target, ps, signal)
   const version = known === null ? await askTarget(target, '/api/version', { signal }) : null
@@ -83,6 +90,7 @@ const askAll = async (target: SendTarget, view: TargetView, signal: AbortSignal)
     kind: 'polled',
     inventory,
     tagsBody: tags.body,
+    psBody: ps.body,
     residents: residentsFrom(ps.json) ?? [],
     version: version?.kind === 'answered' ? versionOf(version.json) : known,
   }
@@ -90,11 +98,11 @@ const askAll = async (target: SendTarget, view: TargetView, signal: AbortSignal)
 
 /** One poll: asks, and tells the state what came of it. True when it was a good one; null when it was given up. */
 const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
-  const noteFailure = ({ message, reached }: Failed) => {
+  const noteFailure = ({ message, reached, isAnswered }: Failed) => {
     if (!state.view.degraded) emit({ event: 'poll_failed', message })
     state.update({ degraded: true, reason: message })
     if (reached) state.reached()
-    else if (!isBusy()) state.unreached(message)
+    else if (!isBusy()) state.unreached(message, isAnswered)
   }
 
   return async (signal: AbortSignal): Promise<boolean | null> => {
@@ -107,8 +115,8 @@ const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
       noteFailure(polled)
       return false
     }
-    const { inventory, tagsBody, residents, version } = polled
-    state.update({ inventory, tagsBody, version, degraded: false, reason: null, lastPollAt: clock.now() })
+    const { inventory, tagsBody, psBody, residents, version } = polled
+    state.update({ inventory, tagsBody, psBody, version, degraded: false, reason: null, lastPollAt: clock.now() })
     state.reached()
     // An answer from before a load is no news.
     if (residency.version === before) residency.seen(residents)

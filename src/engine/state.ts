@@ -1,4 +1,6 @@
 /** Whether the target can be reached and what it has; unreachable is a state here, never an error that loses work. */
+import type { Clock } from '../domain/clock.ts'
+import { type Absence, absenceWords } from '../domain/job/absence.ts'
 import type { Emit } from '../domain/job/events.ts'
 import type { Inventory } from '../domain/wire/inventory.ts'
 import { createResidency, type Residency } from './residency.ts'
@@ -12,40 +14,57 @@ export interface TargetView {
   readonly hang: string | null
   /** Why it cannot be reached or is degraded, in words; null when all is well. */
   readonly reason: string | null
-  /** Wall milliseconds of the last good poll. */
+  /** Since when and why it cannot be reached; null while it can. */
+  readonly absence: Absence | null
+  /** Milliseconds of the clock at the last good poll. */
   readonly lastPollAt: number | null
   readonly version: string | null
   readonly inventory: Inventory
   /** The last answer of /api/tags, to the byte. */
   readonly tagsBody: Uint8Array | null
+  /** The same of /api/ps. */
+  readonly psBody: Uint8Array | null
 }
 
 export interface TargetState {
   readonly view: TargetView
   readonly residency: Residency
-  update(polled: Partial<Omit<TargetView, 'reachable'>>): void
-  unreached(message: string): void
+  update(polled: Partial<Omit<TargetView, 'reachable' | 'absence'>>): void
+  /** `isAnswered`: something answers in its place. */
+  unreached(message: string, isAnswered?: boolean): void
   reached(): void
+  /** For people: which target is away, since when and why. `message` is the why where nobody has noticed it before. */
+  absenceWords(message: string): string
   /** `listener` runs on every change of reachability; the returned function ends that. */
   onReachability(listener: (reachable: boolean) => void): () => void
 }
 
+export interface TargetStateDeps {
+  readonly emit: Emit
+  readonly clock: Pick<Clock, 'now' | 'wallAt'>
+  /** `http://gpu-box:11434`, for people. */
+  readonly origin?: string | undefined
+}
+
 /** The state of one target. */
-export const createTargetState = (emit: Emit): TargetState => {
+export const createTargetState = ({ emit, clock, origin = 'the target' }: TargetStateDeps): TargetState => {
   let view: TargetView = {
     reachable: true,
     degraded: false,
     hang: null,
     reason: null,
+    absence: null,
     lastPollAt: null,
     version: null,
     inventory: new Map(),
     tagsBody: null,
+    psBody: null,
   }
   const residency = createResidency()
   const listeners = new Set<(reachable: boolean) => void>()
-  const setReachable = (reachable: boolean) => {
-    view = { ...view, reachable }
+  const setAbsence = (absence: Absence | null) => {
+    const reachable = absence === null
+    view = { ...view, reachable, absence }
     for (const listener of [...listeners]) listener(reachable)
   }
   return {
@@ -56,18 +75,26 @@ export const createTargetState = (emit: Emit): TargetState => {
     update(polled) {
       view = { ...view, ...polled }
     },
-    unreached(message) {
+    unreached(message, isAnswered = false) {
       // A target that went away may come back empty.
       residency.clear()
+      const absence = { since: view.absence?.since ?? clock.now(), message, isAnswered }
       view = { ...view, degraded: true, reason: message }
-      if (!view.reachable) return
+      if (!view.reachable) {
+        view = { ...view, absence }
+        return
+      }
       emit({ event: 'target_unreachable', message })
-      setReachable(false)
+      setAbsence(absence)
     },
     reached() {
       if (view.reachable) return
       emit({ event: 'target_reached', version: view.version })
-      setReachable(true)
+      setAbsence(null)
+    },
+    absenceWords(message) {
+      const absence = view.absence ?? { since: clock.now(), message, isAnswered: false }
+      return absenceWords(origin, absence, clock.now(), clock.wallAt?.(absence.since) ?? absence.since)
     },
     onReachability(listener) {
       listeners.add(listener)

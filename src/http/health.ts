@@ -1,6 +1,7 @@
 /** What foreman says about itself: livez (restart me?), readyz (send me work?), healthz (what is going on?). */
 import { Elysia, t } from 'elysia'
 import type { Clock } from '../domain/clock.ts'
+import { absenceReason } from '../domain/job/absence.ts'
 import type { Engine } from '../engine/engine.ts'
 
 export interface HealthDeps {
@@ -47,6 +48,7 @@ const healthSchema = t.Object(
     target: t.Object({
       url: t.String(),
       reachable: t.Boolean(),
+      away_since: nullable(t.String()),
       version: nullable(t.String()),
       resident: t.Array(t.String()),
     }),
@@ -74,19 +76,21 @@ export const healthRoutes = (deps: HealthDeps) => {
   }
   const health = () => {
     const { state, worker } = engine
-    const { reachable, hang, reason, lastPollAt, version } = state.view
+    const { reachable, absence, hang, reason, lastPollAt, version } = state.view
     const degraded = state.view.degraded || hang !== null
     const { queued, oldestCreatedAt } = deps.counts()
     const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
     const parts = deps.partStatus()
+    const why = absence === null ? (hang ?? reason) : absenceReason(absence)
     return {
       status: readiness() === null ? 'ok' : 'not ready',
       degraded,
-      reason: reachable && !degraded ? null : (hang ?? reason),
+      reason: reachable && !degraded ? null : why,
       last_poll: lastPollAt === null ? null : iso(deps.wallAt(lastPollAt)),
       target: {
         url: deps.targetUrl,
         reachable,
+        away_since: absence === null ? null : iso(deps.wallAt(absence.since)),
         version,
         resident: state.residency.residents.map(({ name }) => name),
       },

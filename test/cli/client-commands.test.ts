@@ -83,11 +83,12 @@ last poll  12s ago
   })
 
   test('exits 1 and says that jobs wait when the target sleeps', async () => {
-    const target = { url: 'http://gpu-box:11434', reachable: false, version: null, resident: [] }
+    const away_since = new Date(Date.now() - 12 * 60_000).toISOString()
+    const target = { url: 'http://gpu-box:11434', reachable: false, away_since, version: null, resident: [] }
     const { url } = stubOf({ '/healthz': () => Response.json(health({ degraded: true, target, last_poll: null })) })
     const { code, out } = await run(['status'], { FOREMAN_URL: url })
     expect(code).toBe(1)
-    expect(out).toContain('cannot be reached, jobs wait for it')
+    expect(out).toContain('cannot be reached (away for 12m), jobs wait for it')
     expect(out).toContain('loaded     not known while it is away')
     expect(out).toContain('last poll  never')
   })

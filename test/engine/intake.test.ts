@@ -27,7 +27,7 @@ const nothing = async () => {
 /** An intake whose queue takes everything and gives everything back. */
 const build = (unreachableDeadlineMs: number) => {
   const clock = createVirtualClock()
-  const state = createTargetState(() => undefined)
+  const state = createTargetState({ emit: () => undefined, clock })
   const callers = createCallers()
   const rescuers = createRescue()
   const roster = createRoster({ withdraw: async () => true, stateOf: () => 'queued' })

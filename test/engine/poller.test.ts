@@ -43,7 +43,7 @@ const isFailure = ({ path, plan }: Fault) =>
 const follow = async (history: readonly ({ installed: string[] } | Fault)[]) => {
   const clock = createVirtualClock()
   const target = createVirtualTarget({ clock })
-  const state = createTargetState(() => undefined)
+  const state = createTargetState({ emit: () => undefined, clock })
   let fault: Fault | null = null
   target.script = ({ path }) => (fault?.path === path ? fault.plan : undefined)
   const deps = { target, state, clock, emit: () => undefined, pollIntervalMs: 30_000 }

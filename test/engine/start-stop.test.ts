@@ -72,7 +72,7 @@ test('an engine that is stopped in the turn it was started in stops', async () =
 test(`the poller takes ${ROUNDS} starts and stops`, async () => {
   const clock = createVirtualClock()
   const target = createVirtualTarget({ clock })
-  const state = createTargetState(() => undefined)
+  const state = createTargetState({ emit: () => undefined, clock })
   const deps = { target, state, clock, emit: () => undefined, pollIntervalMs: 1_000 }
   const poller = createPoller({ ...deps, isBusy: () => false, isAwaited: () => false })
   for (let round = 0; round < ROUNDS; round++) {
