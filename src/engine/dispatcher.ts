@@ -19,6 +19,8 @@ export type DispatcherPhase = 'running' | 'stopping' | 'stopped'
 
 // Long enough for a client that asks again at once, far too short for anybody to see the row.
 const LINGER_MS = 2
+// One refusal may be a disk that is full; what is refused three times, seconds apart, does not heal by itself.
+const REFUSALS_MAX = 3
 
 /** The dispatcher of one engine; nothing runs before `start`. */
 export class Dispatcher {
@@ -30,6 +32,8 @@ export class Dispatcher {
   readonly #pending: Settle[] = []
   readonly #turns: Turns
   readonly #holds = new Set<() => void>()
+  #refusals = 0
+  #isTurning = false
   #hasLingered = false
   #phase: DispatcherPhase = 'stopped'
   #drained = Promise.withResolvers<void>()
@@ -42,7 +46,7 @@ export class Dispatcher {
     this.#turns = createTurns(deps.clock)
     this.#turnedAtMs = deps.clock.monotonicMs()
     const failed = (error: unknown) => deps.emit({ event: 'loop_failed', loop: 'dispatcher', error })
-    this.#loop = createLoop({ name: 'dispatcher', clock: deps.clock, body: () => this.#turn(), failed })
+    this.#loop = createLoop({ name: 'dispatcher', clock: deps.clock, body: () => this.#watchedTurn(), failed })
     this.#unsubscribe = deps.state.onReachability((reachable) => {
       if (reachable) this.nudge()
     })
@@ -55,6 +59,11 @@ export class Dispatcher {
   /** Monotonic milliseconds at which its loop last came round. */
   get turnedAtMs(): number {
     return this.#turnedAtMs
+  }
+
+  /** How long the turn in progress has lasted; 0 between turns. */
+  get turningMs(): number {
+    return this.#isTurning ? this.#deps.clock.monotonicMs() - this.#turnedAtMs : 0
   }
 
   /** There may be something to do. */
@@ -101,6 +110,15 @@ export class Dispatcher {
     this.#phase = 'stopped'
   }
 
+  async #watchedTurn(): Promise<number | null> {
+    this.#isTurning = true
+    try {
+      return await this.#turn()
+    } finally {
+      this.#isTurning = false
+    }
+  }
+
   /** One turn. The settles of the last jobs and the next claim are issued together, so that they share a transaction. */
   async #turn(): Promise<number | null> {
     const { roster } = this.#deps
@@ -120,12 +138,26 @@ export class Dispatcher {
     }
     const claimed = await this.#claim(slot).catch(async (error: unknown) => {
       await settled
+      await this.#heal()
       throw error
     })
+    this.#refusals = 0
     this.#begin(claimed)
     await settled
     if (claimed.kind !== 'job') return this.#rest(claimed)
     return this.#slotForNext() === null ? null : 0
+  }
+
+  /** A claim that is refused again and again: a row may hold a slot that nobody runs, whatever brought that about. */
+  async #heal(): Promise<void> {
+    const { queue, roster, clock, emit } = this.#deps
+    if (++this.#refusals < REFUSALS_MAX) return
+    this.#refusals = 0
+    const jobs = await queue.release(
+      roster.seats.map(({ job }) => job.id),
+      clock.now(),
+    )
+    if (jobs > 0) emit({ event: 'slots_released', jobs })
   }
 
   /** The client has its answer: the row may wait for the next call's, and one transaction carries both. */

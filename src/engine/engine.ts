@@ -84,8 +84,8 @@ export interface Engine {
   /** Asks again what the target holds, at most once a second. */
   refresh(): Promise<void>
   nudge(): void
-  /** Monotonic milliseconds of the last tick of the engine's own timer. */
-  lastTickAt(): number
+  /** How long nothing has come round: neither the engine's own tick nor a turn of the dispatcher that is under way. */
+  stuckMs(): number
   recover(): void
   start(): void
   /** Twice is harmless, and both wait. */
@@ -230,7 +230,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
       return workerView(roster.seats, dispatcher.phase, state.view.reachable)
     },
     patience: () => createPatience(clock, config.unreachableDeadlineMs),
-    lastTickAt: pulse.tickedAtMs,
+    stuckMs: () => Math.max(clock.monotonicMs() - pulse.tickedAtMs(), dispatcher.turningMs),
     recover() {
       const recovered = queue.recover(clock.now(), config.parallel)
       emit({ event: 'recovered', ...recovered })

@@ -77,6 +77,8 @@ export interface EngineQueue {
   withdraw(id: string, reason: 'cancelled' | Failure, now: number, durability?: 'durable'): Promise<boolean>
   /** The job that a submit with this key made, or why it cannot be used; null when the key is new. */
   known(idempotency: Idempotency): Extract<Submitted, { kind: 'known' | 'conflict' }> | null
+  /** Takes the slots from jobs that nobody runs; `running` are those that somebody does. */
+  release(running: readonly string[], now: number): Promise<number>
   hasReady(residencyKey: string): boolean
   /** Whether nothing waits, submits on their way included. */
   isEmpty(): boolean

@@ -9,7 +9,7 @@ export interface HealthDeps {
   /** Says which foreman this is, so that one can recognise itself. */
   readonly instance: string
   readonly targetUrl: string
-  readonly engine: Pick<Engine, 'state' | 'worker' | 'lastTickAt' | 'refresh'>
+  readonly engine: Pick<Engine, 'state' | 'worker' | 'stuckMs' | 'refresh'>
   readonly isDraining: () => boolean
   /** Whether the database takes writes. */
   readonly isWritable: () => boolean
@@ -112,11 +112,12 @@ export const healthRoutes = (deps: HealthDeps) => {
     .get(
       '/livez',
       ({ set }) => {
-        const stuck = clock.monotonicMs() - engine.lastTickAt() > STUCK_MS
+        // A settle that a full disk refuses is said by readyz: restarting would not help.
+        const stuck = engine.stuckMs() > STUCK_MS && deps.isWritable()
         if (!stuck && deps.isInPlace()) return { status: 'ok', instance }
         set.status = 503
         if (!stuck) return { status: 'no database', instance, reason: GONE }
-        return { status: 'stuck', instance, reason: `no loop ticked for ${STUCK_MS / 1000} s` }
+        return { status: 'stuck', instance, reason: `no loop came round for ${STUCK_MS / 1000} s` }
       },
       {
         response: { 200: statusSchema, 503: statusSchema },

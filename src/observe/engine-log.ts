@@ -34,6 +34,8 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
       return ['error', { job_id: e.jobId, error: messageOf(e.error) }]
     case 'loop_failed':
       return ['error', { loop: e.loop, error: e.error instanceof Error ? e.error.stack : messageOf(e.error) }]
+    case 'slots_released':
+      return ['error', { jobs: e.jobs }]
     case 'recovered':
       return ['info', { requeued: e.requeued, abandoned: e.abandoned, exhausted: e.exhausted }]
     case 'target_unreachable':

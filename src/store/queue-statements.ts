@@ -101,6 +101,15 @@ export const queueStatements = (db: Database) => ({
       slot = NULL, completed_at = ?1, updated_at = ?1
     WHERE slot IS NOT NULL AND attempt >= max_attempts`),
   requeueInterrupted: db.query(`UPDATE jobs SET state = 'queued', slot = NULL, updated_at = ?1 WHERE slot IS NOT NULL`),
+  // Jobs that hold a slot although nobody runs them; `?1` is a JSON list of the ids that somebody does run.
+  strandedSync: db.query(`UPDATE jobs SET state = 'failed', error_code = 'abandoned', error_message = ?3,
+      slot = NULL, completed_at = ?2, updated_at = ?2
+    WHERE slot IS NOT NULL AND kind = 'sync' AND id NOT IN (SELECT value FROM json_each(?1))`),
+  strandedSpent: db.query(`UPDATE jobs SET state = 'failed', error_code = 'attempts_exhausted', error_message = ?3,
+      slot = NULL, completed_at = ?2, updated_at = ?2
+    WHERE slot IS NOT NULL AND attempt >= max_attempts AND id NOT IN (SELECT value FROM json_each(?1))`),
+  stranded: db.query(`UPDATE jobs SET state = 'queued', slot = NULL, updated_at = ?2
+    WHERE slot IS NOT NULL AND id NOT IN (SELECT value FROM json_each(?1))`),
   dropSlots: db.query('DELETE FROM slots WHERE slot >= ?1'),
   addSlot: db.query('INSERT OR IGNORE INTO slots (slot) VALUES (?1)'),
   hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?1 LIMIT 1`),

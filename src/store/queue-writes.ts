@@ -121,6 +121,14 @@ const recoverAll = (sql: QueueStatements, now: number, slots: number): Recovered
   return { requeued, abandoned, exhausted }
 }
 
+/** As after a restart, but only for jobs in slots that nobody runs. */
+const releaseStranded = (sql: QueueStatements, running: readonly string[], now: number): number => {
+  const ids = JSON.stringify(running)
+  const abandoned = sql.strandedSync.run(ids, now, failure('abandoned').message).changes
+  const spent = sql.strandedSpent.run(ids, now, failure('attempts_exhausted').message).changes
+  return abandoned + spent + sql.stranded.run(ids, now).changes
+}
+
 /** The reads and writes of the queue in one database; whoever calls a write has begun a transaction. */
 export const queueWrites = (db: Database) => {
   const sql = queueStatements(db)
@@ -139,6 +147,7 @@ export const queueWrites = (db: Database) => {
       if (reason === 'cancelled') return sql.withdraw.run(id, reason, null, null, now).changes > 0
       return sql.withdraw.run(id, 'failed', reason.code, reason.message, now).changes > 0
     },
+    release: (running: readonly string[], now: number) => releaseStranded(sql, running, now),
     recover: db.transaction((now: number, slots: number) => recoverAll(sql, now, slots)).immediate,
     known: (idempotency: Idempotency) => knownJob(sql, idempotency),
     hasReady: (residencyKey: string): boolean => sql.hasReady.get(residencyKey) !== null,

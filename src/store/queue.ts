@@ -25,6 +25,8 @@ export interface Queue {
   known(idempotency: Idempotency): Extract<Submitted, { kind: 'known' | 'conflict' }> | null
   /** At start nothing runs: async jobs go back, sync ones are failed as abandoned. From here on there are so many slots. */
   recover(now: number, slots: number): Recovered
+  /** Takes the slots from jobs that nobody runs (`running` are those that somebody does); how many that were. */
+  release(running: readonly string[], now: number): Promise<number>
   /** Whether another job with this key is ready to run. */
   hasReady(residencyKey: string): boolean
   /** Whether nothing waits, submits on their way included. */
@@ -154,6 +156,12 @@ export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = no
       waiting.recount(writes.queued())
       line.stirred()
       return recovered
+    },
+    async release(running, now) {
+      const released = await ledger.write('durable', () => writes.release(running, now))
+      waiting.recount(writes.queued())
+      line.stirred()
+      return released
     },
     hasReady: (residencyKey) => waiting.isArriving(residencyKey) || writes.hasReady(residencyKey),
     isEmpty: () => waiting.queued === 0,

@@ -37,6 +37,7 @@ const build = (unreachableDeadlineMs: number) => {
     claim: nothing,
     advance: nothing,
     settle: nothing,
+    release: nothing,
     hasReady: () => false,
     isEmpty: () => true,
     known: () => null,

@@ -31,16 +31,16 @@ const chunked = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r
 
 /** One request of each odd kind; what it says need not be HTTP. */
 const shapes: readonly ((dice: Dice) => string)[] = [
-  (dice) => head(dice, 'POST', ['Content-Length: 2', 'Content-Length: 2']) + '{}',
-  (dice) => head(dice, 'POST', ['Content-Length: 2, 2']) + '{}',
-  (dice) => head(dice, 'POST', ['Content-Length: 002']) + '{}',
-  (dice) => head(dice, 'POST', [`Content-Length: ${dice.between(1, 128) * 1024 ** 2}`]) + '{',
-  (dice) => head(dice, 'POST', [`Content-Length: ${dice.pick(['-1', '+2', '0x2', '9'.repeat(25), '2 2', ''])}`]) + '{}',
+  (dice) => `${head(dice, 'POST', ['Content-Length: 2', 'Content-Length: 2'])}{}`,
+  (dice) => `${head(dice, 'POST', ['Content-Length: 2, 2'])}{}`,
+  (dice) => `${head(dice, 'POST', ['Content-Length: 002'])}{}`,
+  (dice) => `${head(dice, 'POST', [`Content-Length: ${dice.between(1, 128) * 1024 ** 2}`])}{`,
+  (dice) => `${head(dice, 'POST', [`Content-Length: ${dice.pick(['-1', '+2', '0x2', '9'.repeat(25), '2 2', ''])}`])}{}`,
   (dice) => head(dice, 'POST', ['Transfer-Encoding: chunked']) + chunked(dice.pick(['{}', '[', '{"model":"nope"}'])),
   (dice) => head(dice, 'POST', ['Transfer-Encoding: chunked']) + dice.pick(['zz\r\n', 'ffffffffff\r\nx', '2\r\n{}']),
-  (dice) => head(dice, 'POST', ['Transfer-Encoding: chunked', 'Content-Length: 2']) + '{}',
+  (dice) => `${head(dice, 'POST', ['Transfer-Encoding: chunked', 'Content-Length: 2'])}{}`,
   (dice) => head(dice, 'GET', ['Origin: https://evil.example']),
-  (dice) => head(dice, 'OPTIONS', ['Origin: http://localhost:3000', 'Content-Length: 4']) + 'body',
+  (dice) => `${head(dice, 'OPTIONS', ['Origin: http://localhost:3000', 'Content-Length: 4'])}body`,
   (dice) => head(dice, dice.pick(['PATCH', 'TRACE', 'CONNECT', 'X', 'PRI', 'get'])),
   (dice) => head(dice, 'GET') + head(dice, 'GET'),
   (dice) => head(dice, 'GET', [`Cookie: ${'x'.repeat(dice.between(1, 80_000))}`]),

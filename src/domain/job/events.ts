@@ -51,6 +51,8 @@ export type EngineEvent =
         readonly retryInMs: number
       })
   | { readonly event: 'settle_retried'; readonly jobId: string; readonly error: unknown }
+  /** Jobs held slots although nobody ran them: they have been put back. */
+  | { readonly event: 'slots_released'; readonly jobs: number }
   | { readonly event: 'loop_failed'; readonly loop: string; readonly error: unknown }
   | { readonly event: 'recovered'; readonly requeued: number; readonly abandoned: number; readonly exhausted: number }
   | { readonly event: 'target_unreachable'; readonly message: string }
