@@ -1,6 +1,7 @@
 /** One attempt's talk with the target: load, then work; how it ends is a value, and only the first cause of an end counts. */
 import { type Answer, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
 import { type Call, loadBody } from '../domain/wire/call.ts'
+import { headerOf } from '../domain/wire/headers.ts'
 import { errorBody, errorText } from '../domain/wire/refusal.ts'
 import { isRequestFault } from '../domain/wire/request-fault.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
@@ -10,7 +11,6 @@ import type { Loaded } from './loader.ts'
 import {
   type Answered,
   brokenRead,
-  headerOf,
   type PassDeps,
   passStream,
   passWhole,

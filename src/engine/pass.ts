@@ -5,17 +5,19 @@ import { failure, failureFromCode } from '../domain/job/failure.ts'
 import { type Answer, failureFromText, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
 import { drainBody } from '../domain/wire/body.ts'
 import type { Call } from '../domain/wire/call.ts'
+import { headerOf } from '../domain/wire/headers.ts'
 import { errorText } from '../domain/wire/refusal.ts'
 import { isRequestFault } from '../domain/wire/request-fault.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
-import { createStreamWatch, readWholeAnswer, type StreamWatch } from '../domain/wire/stream-watch.ts'
+import { createEndWatch, createStreamWatch, readWholeAnswer, type StreamWatch } from '../domain/wire/stream-watch.ts'
 import { isOpening, type Whose, whoseAnswer, whoseStream } from '../domain/wire/whose.ts'
 import type { Caller } from './caller.ts'
-import type { BodyRead, Reply, SendTarget } from './ports.ts'
-import { type Stopper, unlessStopped } from './stopper.ts'
-import { endedWhenComplete, readWithin } from './unended.ts'
+import type { ReplyBody, SendTarget } from './ports.ts'
+import { type Answered, type End, type Opening, pump, readOpening } from './pump.ts'
+import type { Stopper } from './stopper.ts'
+import { endedWhenComplete } from './unended.ts'
 
-export type Answered = Extract<Reply, { kind: 'answered' }>
+export type { Answered } from './pump.ts'
 
 export interface ReadDeps {
   readonly target: SendTarget
@@ -30,19 +32,10 @@ export interface PassDeps extends ReadDeps {
   readonly stopper: Stopper
 }
 
-type End = Exclude<BodyRead, { kind: 'chunk' }>
-
-/** How a stream begins: its first line, or all there was of it. */
-interface Opening {
-  readonly pieces: readonly Uint8Array[]
-  readonly next: End | null
-}
-
 // An answer that never ends must not take the memory of everybody.
 const WHOLE_ANSWER_MAX_BYTES = 256 * 1024 ** 2
-
-export const headerOf = (headers: Answer['headers'], name: string): string =>
-  headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? ''
+// What is held until it is whole, so that its failure can still be told with a status.
+const HELD_BYTES_MAX = 1024 ** 2
 
 /** The outcome of a connection that failed after the target was reached. */
 export const brokenRead = (
@@ -110,9 +103,26 @@ export const readOwnAnswer = async (
   return (await awayIf(deps, whose, headers)) ?? { kind: 'answer', answer: { status, headers, body: read.bytes } }
 }
 
-/** Passes an answer on in one piece. */
+/** What has been read of a body, and then the rest of it. */
+const again = (body: ReplyBody, { pieces, next }: Opening): ReplyBody => {
+  let at = 0
+  return {
+    complete: body.complete,
+    cancel: () => body.cancel(),
+    async read() {
+      const bytes = pieces[at++]
+      return bytes === undefined ? (next ?? body.read()) : { kind: 'chunk', bytes }
+    },
+  }
+}
+
+/** Passes an answer on in one piece; one that is large and a model's goes on as it comes. */
 export const passWhole = async (deps: PassDeps, reply: Answered, caller: Caller): Promise<Outcome> => {
-  const read = await readOwnAnswer(deps, reply, caller)
+  const body = endedWhenComplete(reply.body, deps.clock, isJson)
+  const opening = await readOpening(body, deps.saw, (_, total) => reply.status < 300 && total > HELD_BYTES_MAX)
+  if (opening.next === null && whoseStream('', concat(opening.pieces.slice(0, 1))).kind === 'ollama')
+    return passLarge(deps, reply, caller, opening)
+  const read = await readOwnAnswer(deps, { ...reply, body: again(body, opening) }, caller)
   if (read.kind !== 'answer') return read
   const { answer } = read
   if (answer.status >= 300) return outcomeOfRefusal(answer, errorText(answer.body) ?? '', retryAfterMs(answer.headers))
@@ -130,54 +140,17 @@ const failedWith = (message: string, answer: Answer): Outcome =>
     ? { kind: 'refused', answer, message }
     : { kind: 'broken', failure: failureFromText(message), answer, told: false }
 
-/** Reads on until it shows whose the stream is: the first line, which a proxy may have cut into pieces. */
-const readOpening = async ({ body }: Answered, saw: () => void): Promise<Opening> => {
-  if (body.complete !== null) return { pieces: [body.complete], next: { kind: 'end' } }
-  const pieces: Uint8Array[] = []
-  for (;;) {
-    const next = await body.read()
-    if (next.kind !== 'chunk') return { pieces, next }
-    saw()
-    pieces.push(next.bytes)
-    if (isOpening(concat(pieces))) return { pieces, next: null }
+/** Once a byte has gone out nothing can be tried again; but such an answer is made before its first byte comes. */
+const passLarge = async (deps: PassDeps, reply: Answered, caller: Caller, opening: Opening): Promise<Outcome> => {
+  const watch = createEndWatch()
+  const end = await pump(deps, reply, caller, watch, opening)
+  if (end === null) {
+    reply.body.cancel()
+    return tooLarge(caller.answerBytesMax ?? 0)
   }
-}
-
-/** The next piece; after the final chunk a body that does not end is ended. */
-const readOn = async ({ body }: Answered, watch: StreamWatch, clock: Clock): Promise<BodyRead> => {
-  const reading = body.read()
-  if (!watch.isFinal) return reading
-  const read = await readWithin(reading, clock)
-  if (read === null) body.cancel()
-  return read ?? { kind: 'end' }
-}
-
-/** Hands every piece to the caller as it comes; how the reading ended, or null when the caller can keep no more. */
-const pump = async (
-  { stopper, saw, clock }: PassDeps,
-  reply: Answered,
-  caller: Caller,
-  watch: StreamWatch,
-  opening: Opening,
-): Promise<End | null> => {
-  let bytes = 0
-  const hand = async (piece: Uint8Array): Promise<boolean> => {
-    bytes += piece.length
-    if (bytes > (caller.answerBytesMax ?? Number.POSITIVE_INFINITY)) return false
-    watch.push(piece)
-    if (!caller.committed && !stopper.signal.aborted) caller.begin(reply.status, reply.headers)
-    const slow = caller.write(piece)
-    if (slow !== undefined) await unlessStopped(stopper, slow)
-    return true
-  }
-  for (const piece of opening.pieces) if (!(await hand(piece))) return null
-  if (opening.next !== null) return opening.next
-  for (;;) {
-    const read = await readOn(reply, watch, clock)
-    if (read.kind !== 'chunk') return read
-    saw()
-    if (!(await hand(read.bytes))) return null
-  }
+  if (end.kind !== 'end') return brokenRead(end, deps.stopper.why)
+  caller.end()
+  return { kind: 'done', usage: watch.usage() }
 }
 
 /** Passes a stream on chunk by chunk; from its first line on nothing is held back. */
@@ -185,7 +158,7 @@ export const passStream = async (deps: PassDeps, reply: Answered, caller: Caller
   const { status, headers, body } = reply
   const contentType = headerOf(headers, 'content-type')
   const encoded = headerOf(headers, 'content-encoding') !== ''
-  const opening = await readOpening(reply, deps.saw)
+  const opening = await readOpening(body, deps.saw, isOpening)
   const whose = encoded ? ({ kind: 'ollama' } as const) : whoseStream(contentType, concat(opening.pieces))
   const away = await awayIf(deps, whose, headers)
   if (away !== null) {

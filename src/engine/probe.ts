@@ -1,5 +1,7 @@
 /** Asks whether an Ollama answers at the target's address just now: the one question behind every probe and poll. */
+
 import { drainBody } from '../domain/wire/body.ts'
+import { headerOf } from '../domain/wire/headers.ts'
 import { errorText } from '../domain/wire/refusal.ts'
 import { isOllamaVersion, whoseAnswer } from '../domain/wire/whose.ts'
 import { PROBE_TIMEOUT_MS } from './liveness.ts'
@@ -14,9 +16,6 @@ export type Probed =
 const VERSION_BYTES_MAX = 65_536
 
 const away = (message: string, reached = false): Probed => ({ kind: 'away', message, reached })
-
-const headerOf = (headers: readonly (readonly [string, string])[], name: string): string =>
-  headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? ''
 
 const parsed = (body: Uint8Array): unknown => {
   try {

@@ -3,6 +3,10 @@
 /** Names and values in the order they are on the wire, duplicates and case kept. */
 export type HeaderPairs = readonly (readonly [string, string])[]
 
+/** The first value under a name, or nothing. */
+export const headerOf = (headers: HeaderPairs, name: string): string =>
+  headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? ''
+
 // RFC 9110 section 7.6.1, and Proxy-Connection, which browsers of old still send.
 const hopByHop: ReadonlySet<string> = new Set([
   'connection',

@@ -14,13 +14,13 @@ export interface LineReader {
 
 interface LineReaderOptions {
   readonly maxBytes?: number
-  /** Of lines that came together only the last is read when it is ordinary: what is looked for would have come after it. */
-  readonly isOrdinary?: (line: string) => boolean
+  /** Which of the lines that came together are to be read, judged by the last of them; all by default. */
+  readonly wants?: (last: Uint8Array) => 'all' | 'last' | 'none'
 }
 
 /** Hands every line to `read`, without its newline, whatever pieces it came in. A line longer than the bound is left out. */
 export const createLineReader = (read: (line: string) => void, options: LineReaderOptions = {}): LineReader => {
-  const { maxBytes = LINE_MAX_BYTES, isOrdinary = () => false } = options
+  const { maxBytes = LINE_MAX_BYTES, wants = () => 'all' } = options
   let tail: Uint8Array[] = []
   let tailBytes = 0
   let isLost = false
@@ -44,13 +44,11 @@ export const createLineReader = (read: (line: string) => void, options: LineRead
     while (lines[end - 1] === NEWLINE || lines[end - 1] === RETURN) end--
     if (end === 0) return read('')
     const start = lines.lastIndexOf(NEWLINE, end - 1) + 1
-    const last = decoder.decode(lines.subarray(start, end))
-    if (start > 0 && !isOrdinary(last))
-      decoder
-        .decode(lines.subarray(0, start - 1))
-        .split('\n')
-        .forEach(read)
-    read(last)
+    const last = lines.subarray(start, end)
+    const wanted = wants(last)
+    if (start > 0 && wanted === 'all')
+      for (const line of decoder.decode(lines.subarray(0, start - 1)).split('\n')) read(line)
+    if (wanted !== 'none') read(decoder.decode(last))
   }
   return {
     push(bytes) {

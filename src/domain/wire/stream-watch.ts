@@ -1,4 +1,6 @@
 /** Watches an answer's bytes go by to know how it ended; it must never change, hold or delay one. */
+
+import { concat } from '../bytes.ts'
 import type { Usage } from '../job/job.ts'
 import { createLineReader } from './lines.ts'
 import { errorText } from './refusal.ts'
@@ -122,12 +124,19 @@ const readers: Record<Flavour, ReadLine> = {
   responses: readNamedEvents(['response.completed', 'response.failed', 'response.incomplete']),
 }
 
-// What a piece of text looks like: whatever ends a stream has another last line, so that lines before such a one end nothing.
-const ordinary: Record<Flavour, RegExp> = {
-  native: /"done":false/,
+// Whatever ends a stream has another last line than these: lines before such a one end nothing.
+const ordinary: Record<Exclude<Flavour, 'native'>, RegExp> = {
   openai: /"finish_reason":null/,
   anthropic: /"type":"content_block_delta"/,
   responses: /"type":"response\.[a-z_]+\.delta"/,
+}
+
+// As the last member of a line it can only be the line's own.
+const OPEN = new TextEncoder().encode('"done":false}')
+
+const isOpenNative = (line: Uint8Array): boolean => {
+  const start = line.length - OPEN.length
+  return start > 0 && OPEN.every((byte, at) => line[start + at] === byte)
 }
 
 /** Whether an answer of this content type is passed on piece by piece. */
@@ -143,7 +152,11 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
   }
   const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
   const read = opaque ? readOpaque : readers[flavour]
-  const isOrdinary = (line: string) => opaque || ordinary[flavour].test(line)
+  const wants = (last: Uint8Array) => {
+    if (opaque) return 'last'
+    if (flavour === 'native') return seen.hasText && isOpenNative(last) ? 'none' : 'all'
+    return ordinary[flavour].test(new TextDecoder().decode(last)) ? 'last' : 'all'
+  }
   let ending = false
   let torn = false
   const readLine = (line: string) => {
@@ -151,7 +164,7 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
     if (ending) torn = parse(line) === null
     read(line, seen)
   }
-  const lines = createLineReader(readLine, { isOrdinary })
+  const lines = createLineReader(readLine, { wants })
   return {
     push: (bytes) => lines.push(bytes),
     get isFinal() {
@@ -178,6 +191,27 @@ export const readWholeAnswer = (flavour: Flavour, body: Uint8Array): { state: St
   const text = new TextDecoder().decode(body)
   const object = parse(text) ?? {}
   return { state: wholeState(flavour, object, text), usage: usageOf(object) }
+}
+
+// All of a model's counts and then some.
+const END_BYTES = 4_096
+const COUNT =
+  /"(prompt_eval_count|eval_count|total_duration|prompt_tokens|completion_tokens|input_tokens|output_tokens)":\s*(\d+)/g
+
+/** A watch for an answer that is too large to be held: its framing says where it ends, and its last bytes what it cost. */
+export const createEndWatch = (): Omit<StreamWatch, 'state'> => {
+  let end: Uint8Array = new Uint8Array(0)
+  return {
+    push(bytes) {
+      end = (bytes.length < END_BYTES ? concat([end, bytes]) : bytes).slice(-END_BYTES)
+    },
+    isFinal: false,
+    usage() {
+      const counts = [...new TextDecoder().decode(end).matchAll(COUNT)].map(([, name, count]) => [name, Number(count)])
+      const named = Object.fromEntries(counts)
+      return usageOf({ ...named, usage: named })
+    },
+  }
 }
 
 /** What ends a broken stream so that the flavour's clients see a failure (wire document, section 9). */

@@ -171,8 +171,9 @@ export const whoseAnswer = (heard: Heard, asked: Asked): Whose => {
 const OPENING_BYTES_MAX = 1_024
 const NEWLINE = 0x0a
 
-/** Whether these first bytes of a stream are enough to tell whose it is. */
-export const isOpening = (bytes: Uint8Array): boolean => bytes.length >= OPENING_BYTES_MAX || bytes.includes(NEWLINE)
+/** Whether the first bytes of a stream, the last of which are at hand, are enough to tell whose it is. */
+export const isOpening = (last: Uint8Array, totalBytes = last.length): boolean =>
+  totalBytes >= OPENING_BYTES_MAX || last.includes(NEWLINE)
 
 const OPENING =
   /"(model|created_at|message|response|done|error|choices|object|text|total_duration)"\s*:|^event: ?(message_start|response\.|error|ping)|"type":"(response\.|message_start|error)/

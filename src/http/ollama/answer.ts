@@ -3,7 +3,8 @@ import type { Clock } from '../../domain/clock.ts'
 import { type Failure, failures, ollamaMessage } from '../../domain/job/failure.ts'
 import type { Answer } from '../../domain/job/outcome.ts'
 import type { Call } from '../../domain/wire/call.ts'
-import { streamErrorBytes } from '../../domain/wire/stream-watch.ts'
+import { headerOf } from '../../domain/wire/headers.ts'
+import { isStream, streamErrorBytes } from '../../domain/wire/stream-watch.ts'
 import type { Caller } from '../../engine/caller.ts'
 import type { Patience } from '../../engine/patience.ts'
 import { refusal } from '../refuse.ts'
@@ -43,7 +44,7 @@ export class SyncCaller implements Caller {
   #isFinished = false
   #queueMs = 0
   #stream: ClientStream | null = null
-  #isEncoded = false
+  #takesWords = true
 
   constructor({ jobId, call, path, headers, body, signal, patience, clock }: SyncCallerOptions) {
     this.call = call
@@ -75,7 +76,7 @@ export class SyncCaller implements Caller {
 
   begin(status: number, headers: Answer['headers']): void {
     if (this.#isFinished) return
-    this.#isEncoded = headers.some(([name]) => name.toLowerCase() === 'content-encoding')
+    this.#takesWords = isStream(headerOf(headers, 'content-type')) && headerOf(headers, 'content-encoding') === ''
     this.#stream = createClientStream(this.#leave)
     this.#resolve(new Response(this.#stream.readable, { status, headers: this.#withOwn(headers) }))
   }
@@ -121,10 +122,10 @@ export class SyncCaller implements Caller {
     return []
   }
 
-  /** Words inside compressed bytes would be garbage: the connection is cut instead, which every client sees. */
+  /** Words inside compressed bytes or a single JSON would be garbage: the connection is cut instead, which every client sees. */
   #breakOff(stream: ClientStream, failure: Failure, told: boolean): void {
     this.#finish()
-    if (this.#isEncoded) {
+    if (!this.#takesWords) {
       stream.cut(failure.message)
       return
     }

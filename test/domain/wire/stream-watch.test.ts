@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import type { Flavour } from '../../../src/domain/wire/routes.ts'
 import {
+  createEndWatch,
   createStreamWatch,
   isStream,
   readWholeAnswer,
@@ -269,6 +270,19 @@ describe('a whole answer', () => {
     expect(readWholeAnswer('native', bytes(nativeFinal)).usage).toEqual(usage)
     const openai = '{"usage":{"prompt_tokens":7,"completion_tokens":2}}'
     expect(readWholeAnswer('openai', bytes(openai)).usage).toEqual({ ...usage, totalDurationMs: null })
+  })
+})
+
+describe('an answer too large to be held', () => {
+  test.each([1, 7, 5_000])('is counted by its last bytes, in pieces of %d', (size) => {
+    const openai = '"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}'
+    const native = '"done":true,"total_duration":2000000,"prompt_eval_count":7,"eval_count":2}'
+    for (const [end, totalDurationMs] of [[openai, null] as const, [native, 2] as const]) {
+      const whole = bytes(`{"response":"${'"eval_count":99 '.replaceAll('"', '\\"').repeat(500)}",${end}\n`)
+      const watch = createEndWatch()
+      for (let at = 0; at < whole.length; at += size) watch.push(whole.subarray(at, at + size))
+      expect(watch.usage()).toEqual({ ...usage, totalDurationMs })
+    }
   })
 })
 
