@@ -66,48 +66,53 @@ const healthSchema = t.Object(
 
 const iso = (ms: number) => new Date(ms).toISOString()
 
+/** Why work should go elsewhere; null when it may come. */
+const unreadiness = (deps: HealthDeps): string | null => {
+  if (deps.isDraining()) return 'draining'
+  if (!deps.isInPlace()) return GONE
+  return deps.isWritable() ? null : 'the database does not take writes'
+}
+
+/** All of /healthz. */
+const healthOf = (deps: HealthDeps) => {
+  const { clock } = deps
+  const { state, worker } = deps.engine
+  const { reachable, absence, hang, reason, lastPollAt, version } = state.view
+  const degraded = state.view.degraded || hang !== null
+  const { queued, oldestCreatedAt } = deps.counts()
+  const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
+  const parts = deps.partStatus()
+  const why = absence === null ? (hang ?? reason) : absenceReason(absence)
+  return {
+    status: unreadiness(deps) === null ? 'ok' : 'not ready',
+    degraded,
+    reason: reachable && !degraded ? null : why,
+    last_poll: lastPollAt === null ? null : iso(deps.wallAt(lastPollAt)),
+    target: {
+      url: deps.targetUrl,
+      reachable,
+      away_since: absence === null ? null : iso(deps.wallAt(absence.since)),
+      version,
+      resident: state.residency.residents.map(({ name }) => name),
+    },
+    queue: {
+      queued,
+      working: worker.slots.length,
+      oldest_age_seconds: oldestAgeMs === null ? null : Math.round(oldestAgeMs / 100) / 10,
+    },
+    worker: {
+      state: worker.state,
+      job_id: worker.jobId,
+      model: worker.model,
+      slots: worker.slots.map(({ slot, state, jobId, model }) => ({ slot, state, job_id: jobId, model })),
+    },
+    ...(Object.keys(parts).length > 0 && { parts }),
+  }
+}
+
 /** The three health routes; none needs a token. */
 export const healthRoutes = (deps: HealthDeps) => {
   const { clock, instance, engine } = deps
-  const readiness = () => {
-    if (deps.isDraining()) return 'draining'
-    if (!deps.isInPlace()) return GONE
-    return deps.isWritable() ? null : 'the database does not take writes'
-  }
-  const health = () => {
-    const { state, worker } = engine
-    const { reachable, absence, hang, reason, lastPollAt, version } = state.view
-    const degraded = state.view.degraded || hang !== null
-    const { queued, oldestCreatedAt } = deps.counts()
-    const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
-    const parts = deps.partStatus()
-    const why = absence === null ? (hang ?? reason) : absenceReason(absence)
-    return {
-      status: readiness() === null ? 'ok' : 'not ready',
-      degraded,
-      reason: reachable && !degraded ? null : why,
-      last_poll: lastPollAt === null ? null : iso(deps.wallAt(lastPollAt)),
-      target: {
-        url: deps.targetUrl,
-        reachable,
-        away_since: absence === null ? null : iso(deps.wallAt(absence.since)),
-        version,
-        resident: state.residency.residents.map(({ name }) => name),
-      },
-      queue: {
-        queued,
-        working: worker.slots.length,
-        oldest_age_seconds: oldestAgeMs === null ? null : Math.round(oldestAgeMs / 100) / 10,
-      },
-      worker: {
-        state: worker.state,
-        job_id: worker.jobId,
-        model: worker.model,
-        slots: worker.slots.map(({ slot, state, jobId, model }) => ({ slot, state, job_id: jobId, model })),
-      },
-      ...(Object.keys(parts).length > 0 && { parts }),
-    }
-  }
   return new Elysia({ name: 'health' })
     .get(
       '/livez',
@@ -127,7 +132,7 @@ export const healthRoutes = (deps: HealthDeps) => {
     .get(
       '/readyz',
       ({ set }) => {
-        const reason = readiness()
+        const reason = unreadiness(deps)
         if (reason === null) return { status: 'ok', instance }
         set.status = 503
         set.headers['retry-after'] = '5'
@@ -143,7 +148,7 @@ export const healthRoutes = (deps: HealthDeps) => {
       async () => {
         // What is loaded now, not at the last poll; a target that does not say holds nobody up.
         await Promise.race([engine.refresh(), new Promise<void>((resolve) => void clock.after(REFRESH_MS, resolve))])
-        return health()
+        return healthOf(deps)
       },
       { response: { 200: healthSchema }, detail: { summary: 'What is going on?', tags: ['health'] } },
     )
