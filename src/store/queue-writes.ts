@@ -122,11 +122,12 @@ const recoverAll = (sql: QueueStatements, now: number, slots: number): Recovered
 }
 
 /** As after a restart, but only for jobs in slots that nobody runs. */
-const releaseStranded = (sql: QueueStatements, running: readonly string[], now: number): number => {
+const releaseStranded = (sql: QueueStatements, running: readonly string[], now: number): Recovered => {
   const ids = JSON.stringify(running)
   const abandoned = sql.strandedSync.run(ids, now, failure('abandoned').message).changes
-  const spent = sql.strandedSpent.run(ids, now, failure('attempts_exhausted').message).changes
-  return abandoned + spent + sql.stranded.run(ids, now).changes
+  const exhausted = sql.strandedSpent.run(ids, now, failure('attempts_exhausted').message).changes
+  const requeued = sql.stranded.run(ids, now).changes
+  return { requeued, abandoned, exhausted }
 }
 
 /** The reads and writes of the queue in one database; whoever calls a write has begun a transaction. */

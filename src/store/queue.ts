@@ -68,7 +68,9 @@ const createWaiting = (stored: number) => {
     recount(now: number) {
       queued = now
     },
-    came: () => void queued++,
+    came(jobs: number) {
+      queued += jobs
+    },
     went: () => void queued--,
     isArriving: (key: string) => arriving.has(key),
     /** Counts a job in while its row is written; it stays counted when it was accepted. */
@@ -135,7 +137,7 @@ export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = no
     async settle(job, verdict, now, artifacts = []) {
       const settled = await ledger.write(durabilityOf(job.kind), () => writes.settle(job, verdict, now, artifacts))
       if (settled && verdict.to === 'queued') {
-        waiting.came()
+        waiting.came(1)
         if (verdict.notBefore === null) line.joined(job.seq, job.residencyKey)
       }
       if (settled) changed(job.id, job.hasWebhook)
@@ -158,10 +160,11 @@ export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = no
       return recovered
     },
     async release(running, now) {
-      const released = await ledger.write('durable', () => writes.release(running, now))
-      waiting.recount(writes.queued())
+      const { requeued, abandoned, exhausted } = await ledger.write('durable', () => writes.release(running, now))
+      // Not counted anew: submits on their way are counted already.
+      waiting.came(requeued)
       line.stirred()
-      return released
+      return requeued + abandoned + exhausted
     },
     hasReady: (residencyKey) => waiting.isArriving(residencyKey) || writes.hasReady(residencyKey),
     isEmpty: () => waiting.queued === 0,

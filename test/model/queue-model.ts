@@ -90,6 +90,13 @@ export const createQueueModel = (maxQueue: number, slots: number) => {
       if (job !== undefined) enter(job, to)
       return job !== undefined
     },
+    /** Jobs in a slot that are not among these go back, or end where they cannot. */
+    release(running: readonly string[]): number {
+      const stranded = active().filter(({ id }) => !running.includes(id))
+      for (const job of stranded)
+        enter(job, job.kind === 'sync' || job.attempt >= job.maxAttempts ? 'failed' : 'queued')
+      return stranded.length
+    },
     recover() {
       const unfinished = jobs.filter((job) => isActive(job) || job.state === 'queued')
       const abandoned = unfinished.filter(({ kind }) => kind === 'sync').map((job) => enter(job, 'failed')).length

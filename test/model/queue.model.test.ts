@@ -147,6 +147,13 @@ const withdraw = (index: number, isCancel: boolean) =>
     expect(await store.queue.withdraw(id, isCancel ? 'cancelled' : failure('deadline'), now)).toBe(expected)
   })
 
+const release = (kept: number) =>
+  command(`release but ${kept}`, async ({ queue, now }, { store }) => {
+    const running = queue.active().flatMap(({ id }, i) => (((kept >> i) & 1) === 1 ? [id] : []))
+    const expected = queue.release(running)
+    expect(await store.queue.release(running, now)).toBe(expected)
+  })
+
 const crash = (reopenFile: boolean) =>
   command(`crash${reopenFile ? ' and reopen' : ''}`, async (model, real) => {
     real.store.restart(reopenFile)
@@ -201,6 +208,7 @@ const commands = fc.commands(
     fc.tuple(back, verdict).map(([which, { make, name }]) => settle(which, make, name)),
     fc.tuple(fc.nat(30), fc.boolean()).map((of) => withdraw(...of)),
     fc.nat(39).map((n) => (n < 20 ? crash(n === 0) : jump(1_000))),
+    fc.nat(15).map(release),
     fc.integer({ min: -3_600_000, max: 3_600_000 }).map(jump),
     fc.nat(30_000).map(jump),
   ],

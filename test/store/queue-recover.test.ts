@@ -59,6 +59,24 @@ test('every unfinished sync job is abandoned: queued, backing off or on the work
   expect(store.queue.counts().queued).toBe(1)
 })
 
+test('a slot that nobody runs is taken back, and who is on the way in meanwhile is still counted', async () => {
+  store.queue.recover(0, 2)
+  for (const id of ['runs', 'stranded']) await store.queue.submit(newJob(id), 0)
+  for (const slot of [0, 1]) await store.queue.claim({ ...plainClaim(1), slot })
+  const submitted = store.queue.submit(newJob('arrives'), 2)
+  expect(await store.queue.release(['runs'], 3)).toBe(1)
+  await submitted
+  expect(store.rows().map(({ id, state, slot }) => [id, String(state), slot])).toEqual([
+    ['runs', 'loading', 0],
+    ['stranded', 'queued', null],
+    ['arrives', 'queued', null],
+  ])
+  expect(store.queue.counts().queued).toBe(2)
+  for (const id of ['stranded', 'arrives']) await store.queue.withdraw(id, 'cancelled', 4)
+  expect([store.queue.counts().queued, store.queue.isEmpty()]).toEqual([0, true])
+  store.queue.recover(0, 1)
+})
+
 test('a second recovery finds nothing to do', async () => {
   await store.queue.submit(newJob('a'), 0)
   await claimOne()

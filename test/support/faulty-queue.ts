@@ -35,7 +35,7 @@ export const createFaultyQueue = (real: StoredQueue): FaultyQueue => {
       isEmpty: real.isEmpty,
       known: (idempotency) => real.known(idempotency),
       release: (running, now) => real.release(running, now),
-    hasReady: (key) => real.hasReady(key),
+      hasReady: (key) => real.hasReady(key),
       recover: (now, slots) => real.recover(now, slots),
       requestBody: (seq) => real.requestBody(seq),
     },
