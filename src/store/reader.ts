@@ -1,26 +1,13 @@
 /** What may be read of jobs: one, a page of them, their transitions and artifacts; it must never write. */
 import type { Database } from 'bun:sqlite'
 import type {
-  JobFilter,
   JobReader,
-  JobSlice,
   ListedArtifact,
   StoredArtifact,
   StoredJob,
   StoredTransition,
   StoredWebhook,
 } from '../domain/job/reading.ts'
-
-export type {
-  JobFilter,
-  JobReader,
-  JobSlice,
-  ListedArtifact,
-  StoredArtifact,
-  StoredJob,
-  StoredTransition,
-  StoredWebhook,
-}
 
 const SLICE = 10_000
 

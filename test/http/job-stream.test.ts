@@ -1,10 +1,11 @@
 /** The event stream on a virtual clock: its heartbeat, its end, and that nothing of it reaches the worker. */
 import { afterAll, expect, test } from 'bun:test'
+import type { JobReader } from '../../src/domain/job/reading.ts'
 import { createBoard } from '../../src/engine/board.ts'
 import { jobEvents } from '../../src/http/jobs/events.ts'
 import { createFeeds } from '../../src/http/jobs/feed.ts'
 import { createFollowers } from '../../src/http/jobs/followers.ts'
-import { createReader, type JobReader } from '../../src/store/reader.ts'
+import { createReader } from '../../src/store/reader.ts'
 import { createTestStore, newJob, plainClaim } from '../support/store.ts'
 import { createVirtualClock } from '../support/virtual-clock.ts'
 

@@ -1,6 +1,7 @@
 /** Lists of jobs are whole and in order, however rare what is asked for, and no look at the table is long. */
 import { afterAll, beforeEach, expect, test } from 'bun:test'
-import { createReader, type JobFilter } from '../../src/store/reader.ts'
+import type { JobFilter } from '../../src/domain/job/reading.ts'
+import { createReader } from '../../src/store/reader.ts'
 import { figure } from '../support/figures.ts'
 import { createTestStore } from '../support/store.ts'
 
