@@ -1,4 +1,5 @@
 /** Long work on many bytes, a slice at a time: between two slices everybody else has a turn. */
+import { roomy } from './bytes.ts'
 import type { Clock } from './clock.ts'
 
 // A slice takes a few milliseconds, page faults of fresh memory included.
@@ -19,21 +20,18 @@ export const inSlices = async (
   }
 }
 
-/** Joins pieces into one array; few bytes at once, many with turns for the others in between. */
+/** Joins pieces into one array with room behind it; few bytes at once, many with turns for the others in between. */
 export const joined = async (clock: Clock, pieces: readonly Uint8Array[]): Promise<Uint8Array> => {
-  const [only] = pieces
-  if (pieces.length === 1 && only !== undefined) return only
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
+  const all = roomy(pieces.reduce((sum, piece) => sum + piece.length, 0))
   let at = 0
   let sinceBreath = 0
   for (const piece of pieces) {
-    all.set(piece, at)
+    await inSlices(clock, piece, (slice, start) => all.set(slice, at + start))
     at += piece.length
     sinceBreath += piece.length
-    if (sinceBreath >= SLICE_BYTES) {
-      sinceBreath = 0
-      await breathe(clock)
-    }
+    if (sinceBreath < SLICE_BYTES) continue
+    sinceBreath = 0
+    await breathe(clock)
   }
   return all
 }

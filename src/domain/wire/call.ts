@@ -1,4 +1,5 @@
 /** Reads from a request's body what the queue needs to know; it must never change the body except to add a keep_alive. */
+import { withInserted } from '../bytes.ts'
 import { decodeField, type Field, field, type Scan, scanObject } from './go-json.ts'
 import { isZeroKeepAlive } from './keep-alive.ts'
 import { canonicalOf, parseModelName } from './model-name.ts'
@@ -181,11 +182,7 @@ const withMember = (body: Uint8Array, call: Pick<Call, 'insertAt'>, name: string
   if (call.insertAt === null) return body
   const { offset, first } = call.insertAt
   const added = new TextEncoder().encode(`${first ? '' : ','}${JSON.stringify(name)}:${json}`)
-  const out = new Uint8Array(body.length + added.length)
-  out.set(body.subarray(0, offset))
-  out.set(added, offset)
-  out.set(body.subarray(offset), offset + added.length)
-  return out
+  return withInserted(body, offset, added)
 }
 
 /** The body of the load idiom for this call: its own reload options and keep-alive, nothing else. */
