@@ -25,14 +25,22 @@ describe('on the way to the target', () => {
     expect(requestHeaders([...hopByHop, ...own, ['X-Mine', '1']])).toEqual([['X-Mine', '1']])
   })
 
-  test('Origin, User-Agent, Accept-Encoding and unknown headers travel untouched', () => {
+  test('User-Agent, Accept-Encoding and unknown headers travel untouched', () => {
     const kept: [string, string][] = [
-      ['Origin', 'http://x'],
       ['User-Agent', 'curl/8'],
       ['accept-encoding', 'gzip'],
       ['x-Stainless-OS', 'é'],
     ]
     expect(requestHeaders(kept)).toEqual(kept)
+  })
+
+  test('an Origin and a preflight stay here, where they are judged', () => {
+    const judged: [string, string][] = [
+      ['Origin', 'http://x'],
+      ['Access-Control-Request-Method', 'POST'],
+      ['access-control-request-headers', 'x-api-key'],
+    ]
+    expect(requestHeaders([...judged, ['Accept', '*/*']])).toEqual([['Accept', '*/*']])
   })
 
   test('what Connection names stays behind, unless it is no token or is framing', () => {
