@@ -97,7 +97,7 @@ describe(isHere ? 'in a real browser' : 'in a real browser (chromium is not inst
         const bytes = seen.reduce((sum, one) => sum + one.bytes, 0)
         expect(seen.filter(({ status }) => status !== 0 && status !== 403)).toEqual([])
         expect([bytes, stream, await state()]).toEqual([0, 'refused', nothing])
-        figure('origins', `${what} in Chromium: ${seen.length} tries, ${bytes} bytes read, 0 jobs, 0 loads`)
+        figure('S5', `${what} in Chromium: ${seen.length} tries, ${bytes} bytes read, 0 jobs, 0 loads`)
       },
       60_000,
     )

@@ -99,7 +99,7 @@ test(`${REQUESTS} requests of odd shape hurt nobody`, async () => {
     return now <= rssBefore * 1.2 ? now : null
   })
   figure(
-    'R4',
+    'R5',
     `${REQUESTS} odd requests beside ${HONEST_CLIENTS} honest clients (${beside.count} calls): ${beside.errors.length} errors, p99 ${beside.p99.toFixed(1)} ms (quiet ${quiet.p99.toFixed(1)}), RSS ${Math.round(rssBefore / MB)} to ${Math.round(rssAfter / MB)} MB`,
   )
   expect([...quiet.errors, ...beside.errors, ...after.errors]).toEqual([])
