@@ -50,12 +50,11 @@ const createLookout = <T extends Owed>(
     hurry() {
       isUrgent = true
     },
-    /** A try is over: the next look, if anybody asks for one, need not wait. */
+    /** A receiver has been told all that was found: what it is owed next need not wait for a look. */
     rested() {
       restsUntilMs = Number.NEGATIVE_INFINITY
     },
-    look(): number {
-      const nowMs = clock.monotonicMs()
+    look(nowMs: number): number {
       if (!isUrgent && nowMs < restsUntilMs) return restsUntilMs - nowMs
       // With every place taken there is nothing to look for; the first that comes free asks again.
       if (inFlight.size >= IN_FLIGHT_MAX) return SLEEP_MAX_MS
@@ -95,13 +94,13 @@ export const createCourier = <T extends Owed>(deps: CourierDeps<T>): Courier => 
   }
 
   /** A place is free: it goes to what is kept already; the loop hears of it where that is not all. */
-  const goOn = (origin: string, isChanged: boolean) => {
+  const goOn = (origin: string, isOver: boolean) => {
     const wasFull = inFlight.size >= IN_FLIGHT_MAX - 1
     startAll()
-    lookout.rested()
+    if (isOver) lookout.rested()
     const isWanted = wasFull || lanes.wantsMore(origin, clock.monotonicMs())
     if (isWanted) lookout.hurry()
-    if (isWanted || isChanged) loop.nudge()
+    if (isWanted || isOver) loop.nudge()
   }
 
   const carry = async (origin: string, owed: T, signal: AbortSignal) => {
@@ -118,10 +117,12 @@ export const createCourier = <T extends Owed>(deps: CourierDeps<T>): Courier => 
   }
 
   const body = async (): Promise<number> => {
-    const dueInMs = lookout.look()
-    const restsUntilMs = lanes.restsUntilMs(clock.monotonicMs())
+    // One moment for both: a receiver whose rest ended between them would be passed over by the one and not waited for by the other.
+    const nowMs = clock.monotonicMs()
+    const dueInMs = lookout.look(nowMs)
+    const restsUntilMs = lanes.restsUntilMs(nowMs)
     startAll()
-    return restsUntilMs === null ? dueInMs : Math.min(dueInMs, Math.max(restsUntilMs - clock.monotonicMs(), 1))
+    return restsUntilMs === null ? dueInMs : Math.min(dueInMs, Math.max(restsUntilMs - nowMs, 1))
   }
 
   const loop = createLoop({ name: 'courier', clock, body, failed })

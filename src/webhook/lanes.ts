@@ -46,8 +46,8 @@ const SHELF_PER_WIDTH = 4
 const REFILL_PER_WIDTH = 2
 // One that cannot be reached is only asked whether it is there again. Below the pauses of the delivery that is asked with.
 const SILENT_RESTS_MS = [800, 1_600, 3_200, 6_400, 12_800] as const
-// One that answers and takes nothing (a proxy before an application that is down) is asked at most 20 times a second.
-const DECLINED_REST_MAX_MS = 50
+// One that answers and takes nothing (a proxy before an application that is down) is asked at most 10 times a second.
+const DECLINED_REST_MAX_MS = 100
 
 const restMs = (last: Exclude<Reaction, 'took'>, streak: number): number => {
   if (last === 'declined') return Math.min(2 ** (streak - 1), DECLINED_REST_MAX_MS)

@@ -45,8 +45,10 @@ export const unreached: DeliveryOutcome = {
 export type Receive = (attempt: Try) => DeliveryOutcome | Promise<DeliveryOutcome>
 
 /** `receive` answers each try; one that never does is given up after the try's own 10 s or by the signal, as real ones are. */
-export const createCourierRig = (receive: Receive, { seed = 1, outbox = createMemoryOutbox() } = {}): CourierRig => {
-  const clock = createVirtualClock()
+export const createCourierRig = (
+  receive: Receive,
+  { seed = 1, outbox = createMemoryOutbox(), clock = createVirtualClock() } = {},
+): CourierRig => {
   const startMs = clock.now()
   const events: CourierEvent[] = []
   const tries: Try[] = []

@@ -63,7 +63,7 @@ describe('room', () => {
 })
 
 describe('rest', () => {
-  test('of one that is silent grows to 12.8 s; of one that declines to 50 ms; an answer ends it', () => {
+  test('of one that is silent grows to 12.8 s; of one that declines to 100 ms; an answer ends it', () => {
     const rests = (reaction: 'silent' | 'declined', count: number) => {
       const lanes = createLanes<string>(8)
       let nowMs = 0
@@ -78,7 +78,7 @@ describe('rest', () => {
       })
     }
     expect(rests('silent', 7)).toEqual([800, 1_600, 3_200, 6_400, 12_800, 12_800, 12_800])
-    expect(rests('declined', 8)).toEqual([1, 2, 4, 8, 16, 32, 50, 50])
+    expect(rests('declined', 8)).toEqual([1, 2, 4, 8, 16, 32, 64, 100])
   })
 
   test('of several that fail together only the first counts', () => {
