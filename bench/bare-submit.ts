@@ -38,7 +38,7 @@ const createSameRows = () => {
   const sql = queueStatements(opened.db)
   return opened.db.transaction((id: string, body: Uint8Array) => {
     const now = Date.now()
-    const { lastInsertRowid } = sql.insert.run(id, 'async', '/api/chat', 'bench', 'bench', 3, null, now)
+    const { lastInsertRowid } = sql.insert.run(id, 'async', '/api/chat', 'bench', 'bench', 3, null, null, now)
     sql.insertRequest.run(Number(lastInsertRowid), body)
   })
 }

@@ -124,6 +124,8 @@ export const startForeman = async (
       FOREMAN_OLLAMA_URL: `http://127.0.0.1:${targetPort}`,
       FOREMAN_DATA_DIR: directory.path,
       FOREMAN_LOG_LEVEL: 'warn',
+      // The bench's target holds one model: what goes past the queue is what is measured there.
+      FOREMAN_EMBED: 'bypass',
       ...settings,
     },
     stdin: 'ignore',
