@@ -1,6 +1,6 @@
 /** A field of a form is found beside a file with anything in it, and never in the file. */
 import { describe, expect, test } from 'bun:test'
-import { multipartField } from '../../../src/domain/wire/multipart.ts'
+import { multipartField, multipartFieldInTurns } from '../../../src/domain/wire/multipart.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 
@@ -36,4 +36,25 @@ describe('a field of a form', () => {
     expect(modelIn(`${named('model', 'a')}--b--`, 'multipart/form-data; charset=x; boundary="b"')).toBe('a')
     expect(modelIn('--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisp')).toBeNull()
   })
+})
+
+test('forms made to take long are read in turns of some milliseconds', async () => {
+  const type = 'multipart/form-data; boundary=b'
+  const model = '--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper\r\n--b--\r\n'
+  const forms = [`${'-'.repeat(2_000_000)}${model}`, `${'x'.repeat(30_000_000)}${model}`]
+  for (const form of forms) {
+    let turns = 0
+    const turn = async () => {
+      turns += 1
+    }
+    expect(await multipartFieldInTurns(bytes(form), type, 'model', turn)).toBe('whisper')
+    if (!form.startsWith('x')) expect(turns).toBeGreaterThan(100)
+  }
+})
+
+test('a form of more parts than Go takes has no model', () => {
+  const type = 'multipart/form-data; boundary=b'
+  const model = 'Content-Disposition: form-data; name="model"\r\n\r\nwhisper\r\n--b--\r\n'
+  expect(multipartField(bytes(`${'--b\r\n'.repeat(1_000)}${model}`), type, 'model')).toBe('whisper')
+  expect(multipartField(bytes(`${'--b\r\n'.repeat(1_005)}${model}`), type, 'model')).toBeNull()
 })
