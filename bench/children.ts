@@ -62,7 +62,7 @@ const runScript = (name: string, args: readonly string[] = []) => {
   }
 }
 
-type ServerName = 'target.ts' | 'large-target.ts' | 'bare-proxy.ts' | 'bare-submit.ts'
+type ServerName = 'target.ts' | 'large-target.ts' | 'bare-proxy.ts' | 'bare-submit.ts' | 'receiver.ts'
 
 /** One of the bench's servers. */
 export const startServer = async (name: ServerName, ...args: string[]): Promise<Listening> => {
@@ -112,7 +112,7 @@ export const answered = async (port: number, path: string, exited: Promise<numbe
 export const startForeman = async (
   targetPort: number,
   settings: Readonly<Record<string, string>> = {},
-): Promise<Listening & { readonly firstAnswerMs: number }> => {
+): Promise<Listening & { readonly firstAnswerMs: number; readonly directory: string }> => {
   const executable = process.env['FOREMAN_BENCH_EXECUTABLE'] ?? (await binaryPath())
   const directory = temporaryDirectory()
   const port = freePort()
@@ -138,6 +138,7 @@ export const startForeman = async (
     pid: child.pid,
     port,
     firstAnswerMs,
+    directory: directory.path,
     async stop() {
       child.kill('SIGKILL')
       await child.exited

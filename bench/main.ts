@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { backlogRows } from './backlog.ts'
 import { startForeman, startLoad, startServer } from './children.ts'
+import { deliveryRows } from './deliveries.ts'
 import { etaRows } from './eta.ts'
 import { eventRows } from './events.ts'
 import { hookRows } from './hooks.ts'
@@ -31,6 +32,7 @@ const sections: readonly Section[] = [
   { name: 'events', title: () => 'jobs: events', rows: eventRows },
   { name: 'eta', title: () => 'jobs: ETA', rows: ({ amounts }) => etaRows(amounts) },
   { name: 'receivers', title: () => 'jobs: receivers that hang', rows: hookRows },
+  { name: 'deliveries', title: () => 'jobs: receivers that are well, and that are down', rows: deliveryRows },
   { name: 'waiters', title: ({ waiters }) => `${waiters} waiting clients`, rows: waiterRows },
   {
     name: 'start',

@@ -38,8 +38,11 @@ export interface Amounts {
   readonly etaJobs: number
   /** Finished jobs to sweep; 0: leave the row out. */
   readonly swept: number
-  /** Jobs with and without receivers that hang. */
+  /** Jobs with and without receivers. */
   readonly hooked: number
+  /** Jobs that owe a webhook to a receiver that is down, and how long that is left alone before and while it is measured. */
+  readonly owed: number
+  readonly settlingMs: number
 }
 
 export const fullAmounts: Amounts = {
@@ -53,6 +56,8 @@ export const fullAmounts: Amounts = {
   etaJobs: 30,
   swept: 1_000_000,
   hooked: 1_500,
+  owed: 100_000,
+  settlingMs: 60_000,
 }
 
 export const quickAmounts: Amounts = {
@@ -66,4 +71,6 @@ export const quickAmounts: Amounts = {
   etaJobs: 2,
   swept: 0,
   hooked: 20,
+  owed: 1_000,
+  settlingMs: 1_000,
 }
