@@ -5,6 +5,7 @@ import { headerOf } from '../domain/wire/headers.ts'
 import { errorBody, errorText } from '../domain/wire/refusal.ts'
 import { isRequestFault } from '../domain/wire/request-fault.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
+import type { Route } from '../domain/wire/routes.ts'
 import { isStream } from '../domain/wire/stream-watch.ts'
 import type { Caller } from './caller.ts'
 import type { Loaded } from './loader.ts'
@@ -72,14 +73,20 @@ const unsendable = ({ call }: Caller, message: string): Outcome => ({
   message,
 })
 
+// What a path foreman does not know answers may be sound or pictures of any size; a page is nobody's but a proxy's, and is read whole.
+const READ_WHOLE = /^(application\/json|text\/(html|plain))\b|^$/i
+
+const passesAsItComes = (route: Route, contentType: string): boolean =>
+  isStream(contentType) || (route.unlisted === true && !READ_WHOLE.test(contentType))
+
 /** Sends the request itself and passes the answer on. */
 export const work = async (deps: PassDeps, caller: Caller): Promise<Outcome> => {
   const { target, stopper } = deps
-  const { path, headers, body } = caller
+  const { call, path, headers, body } = caller
   const reply = await target.send({ method: 'POST', path, headers, body }, { signal: stopper.signal, reuse: true })
   if (reply.kind === 'unreached' && reply.code === 'unsendable') return unsendable(caller, reply.message)
   if (reply.kind !== 'answered') return unanswered(reply, stopper.why)
   deps.saw()
-  const streams = reply.status < 300 && isStream(headerOf(reply.headers, 'content-type'))
+  const streams = reply.status < 300 && passesAsItComes(call.route, headerOf(reply.headers, 'content-type'))
   return streams ? passStream(deps, reply, caller) : passWhole(deps, reply, caller)
 }

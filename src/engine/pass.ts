@@ -9,7 +9,14 @@ import { headerOf } from '../domain/wire/headers.ts'
 import { errorText } from '../domain/wire/refusal.ts'
 import { isRequestFault } from '../domain/wire/request-fault.ts'
 import { retryAfterMs } from '../domain/wire/retry-after.ts'
-import { createEndWatch, createStreamWatch, readWholeAnswer, type StreamWatch } from '../domain/wire/stream-watch.ts'
+import {
+  createEndWatch,
+  createStreamWatch,
+  isStream,
+  readWholeAnswer,
+  type StreamWatch,
+} from '../domain/wire/stream-watch.ts'
+import { createUnlistedWatch } from '../domain/wire/unlisted.ts'
 import { isOpening, type Whose, whoseAnswer, whoseStream } from '../domain/wire/whose.ts'
 import type { Caller } from './caller.ts'
 import type { ReplyBody, SendTarget } from './ports.ts'
@@ -95,11 +102,11 @@ export const readOwnAnswer = async (
   const { status, headers } = reply
   const contentType = headerOf(headers, 'content-type')
   const encoded = headerOf(headers, 'content-encoding') !== ''
-  const { flavour } = asked.call.route
+  const { flavour, unlisted = false } = asked.call.route
   const hasOrigin = headerOf(asked.headers, 'origin') !== ''
   const path = asked.path.split('?')[0] ?? ''
   const heard = { status, contentType, encoded, body: read.bytes }
-  const whose = whoseAnswer(heard, { path, flavour, cloud: asked.call.cloud, hasOrigin })
+  const whose = whoseAnswer(heard, { path, flavour, cloud: asked.call.cloud, unlisted, hasOrigin })
   return (await awayIf(deps, whose, headers)) ?? { kind: 'answer', answer: { status, headers, body: read.bytes } }
 }
 
@@ -127,7 +134,7 @@ export const passWhole = async (deps: PassDeps, reply: Answered, caller: Caller)
   const { answer } = read
   if (answer.status >= 300) return outcomeOfRefusal(answer, errorText(answer.body) ?? '', retryAfterMs(answer.headers))
   const { state, usage } = readWholeAnswer(caller.call.route.flavour, answer.body)
-  if (state.kind === 'open') return unfinished(answer)
+  if (state.kind === 'open' && !caller.call.route.unlisted) return unfinished(answer)
   if (state.kind === 'error') return failedWith(state.message, answer)
   // One that its repeat limit cut off is what Ollama gives its client.
   caller.answer(answer)
@@ -153,19 +160,29 @@ const passLarge = async (deps: PassDeps, reply: Answered, caller: Caller, openin
   return { kind: 'done', usage: watch.usage() }
 }
 
+/** Bytes that are no stream of Ollama's show nothing: the probe decides. */
+const whoseOpening = (contentType: string, encoded: boolean, opening: Uint8Array): Whose => {
+  if (!isStream(contentType))
+    return { kind: 'doubtful', words: `${contentType}: that is not Ollama (another service?)` }
+  return encoded ? { kind: 'ollama' } : whoseStream(contentType, opening)
+}
+
 /** Passes a stream on chunk by chunk; from its first line on nothing is held back. */
 export const passStream = async (deps: PassDeps, reply: Answered, caller: Caller): Promise<Outcome> => {
   const { status, headers, body } = reply
   const contentType = headerOf(headers, 'content-type')
   const encoded = headerOf(headers, 'content-encoding') !== ''
   const opening = await readOpening(body, deps.saw, isOpening)
-  const whose = encoded ? ({ kind: 'ollama' } as const) : whoseStream(contentType, concat(opening.pieces))
+  const whose = whoseOpening(contentType, encoded, concat(opening.pieces))
   const away = await awayIf(deps, whose, headers)
   if (away !== null) {
     body.cancel()
     return away
   }
-  const watch = createStreamWatch(caller.call.route.flavour, contentType, encoded)
+  const { route } = caller.call
+  const watch = route.unlisted
+    ? createUnlistedWatch(route, contentType, encoded)
+    : createStreamWatch(route.flavour, contentType, encoded)
   if (body.complete !== null) {
     watch.push(body.complete)
     const outcome = endOf(deps, reply, watch, { kind: 'end' })
@@ -186,6 +203,7 @@ const endOf = ({ stopper }: PassDeps, reply: Answered, watch: StreamWatch, end: 
   const state = watch.state()
   if (state.kind === 'error')
     return { kind: 'broken', failure: failureFromText(state.message), answer: null, told: state.told }
+  if (watch.endsWithBody && end.kind !== 'end') return brokenRead(end, stopper.why)
   // With the final chunk the answer is whole, however the connection ends after it.
   if (state.kind === 'final') return { kind: 'done', usage: watch.usage() }
   if (end.kind !== 'end') return brokenRead(end, stopper.why)

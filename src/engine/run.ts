@@ -121,7 +121,8 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
   try {
     if (caller.left.aborted) return { kind: 'left' }
     if (stopper.why !== null) return stopper.why
-    if (seat.phase === 'loading' && !caller.call.cloud) {
+    // How a path that foreman does not know loads its model is the target's own business.
+    if (seat.phase === 'loading' && !caller.call.cloud && !caller.call.route.unlisted) {
       emit({ event: 'job_loading', ...fieldsOf(job) })
       const failed = await loadModel(deps, seat, caller)
       if (failed !== null) return failed

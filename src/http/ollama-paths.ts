@@ -1,5 +1,6 @@
 /** Every path that no other route takes, as Ollama matches it: its table, its redirects, its refusals; it must never guess. */
 import { matchRoute } from '../domain/wire/routes.ts'
+import { mayNameModel, unlistedRoute } from '../domain/wire/unlisted.ts'
 import type { Forward } from './ollama/forward.ts'
 import type { OllamaHandler } from './ollama/handler.ts'
 import { notFound } from './refuse-by-path.ts'
@@ -57,7 +58,11 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
       case 'unknown':
         // In other letters a route's name is nobody's, but a file system or a proxy might not look so closely.
         if (matchRoute(method, path.toLowerCase()).kind !== 'unknown') return notFound()
-        return /^\/+(api|v1)(\/|$)/.test(path) ? pass(request, timing) : notFound()
+        if (!/^\/+(api|v1)(\/|$)/.test(path)) return notFound()
+        if (method !== 'POST' || request.body === null || !mayNameModel(request.headers.get('content-type') ?? ''))
+          return pass(request, timing)
+        timing.readingBody()
+        return handle(unlistedRoute(path), request, timing)
       default:
         return matched satisfies never
     }

@@ -172,7 +172,7 @@ const planControl = (dice: Dice): Plan => {
   return {
     method,
     target: dice.pick(targets[method as keyof typeof targets]),
-    body: method === 'GET' ? null : dice.chance(0.5) ? bytes(dice) : jsonBody(dice, ['"model":"tiny"']),
+    body: method === 'GET' ? null : dice.chance(0.5) ? bytes(dice) : jsonBody(dice, ['"name":"tiny"']),
     status: dice.pick([200, 201, 202, 204, 206, 301, 304, 307, 400, 401, 403, 404, 409, 418, 429, 500, 502, 599]),
     contentType: dice.pick(['application/json', 'text/plain; charset=utf-8', 'application/x-ndjson', 'image/png']),
     answer: bytes(dice),

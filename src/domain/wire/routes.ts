@@ -19,6 +19,8 @@ export interface Route {
   readonly writes?: true
   /** The body streams through whatever its size. */
   readonly largeBody?: true
+  /** Not of the table: a path that only the target may know (ADR 0024). */
+  readonly unlisted?: true
 }
 
 const GET = ['GET'] as const

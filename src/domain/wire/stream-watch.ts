@@ -18,6 +18,8 @@ export interface StreamWatch {
   push(bytes: Uint8Array): void
   /** Its final chunk has been seen, whole. */
   readonly isFinal: boolean
+  /** It has no final chunk that could be seen: only the whole body is an end. */
+  readonly endsWithBody: boolean
   /** Where the stream stands after all that was pushed: it ended here. */
   state(): StreamState
   usage(): Usage
@@ -167,6 +169,7 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
   const lines = createLineReader(readLine, { wants })
   return {
     push: (bytes) => lines.push(bytes),
+    endsWithBody: opaque,
     get isFinal() {
       return !opaque && seen.state.kind === 'final'
     },
@@ -199,7 +202,7 @@ const COUNT =
   /"(prompt_eval_count|eval_count|total_duration|prompt_tokens|completion_tokens|input_tokens|output_tokens)":\s*(\d+)/g
 
 /** A watch for an answer that is too large to be held: its framing says where it ends, and its last bytes what it cost. */
-export const createEndWatch = (): Omit<StreamWatch, 'state'> => {
+export const createEndWatch = (): Omit<StreamWatch, 'endsWithBody' | 'state'> => {
   let end: Uint8Array = new Uint8Array(0)
   return {
     push(bytes) {

@@ -25,6 +25,8 @@ export interface Asked {
   readonly flavour: Flavour
   /** Ollama hands on what its cloud said. */
   readonly cloud: boolean
+  /** A path that foreman does not know: nothing is known about its answers either. */
+  readonly unlisted?: boolean
   /** The request names an Origin, which Ollama refuses without a word. */
   readonly hasOrigin: boolean
 }
@@ -140,13 +142,19 @@ const whoseJson = (heard: Heard, asked: Asked): Whose => {
 // Go's own server says these in plain text, and a proxy in front refuses a single request with them: the target is there all the same.
 const aboutTheRequest: ReadonlySet<number> = new Set([400, 405, 413, 414, 415, 431])
 
+const isPage = ({ contentType }: Heard): boolean => /^\s*text\/html\b/i.test(contentType)
+
 const whosePlain = (heard: Heard, asked: Asked): Whose => {
   const { status, body } = heard
   const doubtful: Whose = { kind: 'doubtful', words: wordsOf(heard) }
   if (aboutTheRequest.has(status)) return doubtful
   if (body.length === 0) {
+    if (asked.unlisted === true && status < 300) return doubtful
     // Ollama's answer to an Origin it does not know, and what is left of a handler of its that crashed.
     if ((status === 403 && asked.hasOrigin) || status === 500) return doubtful
+  } else if (asked.unlisted === true && status < 300 && !isPage(heard)) {
+    // Sound, pictures or words: whatever a newer version makes of it.
+    return doubtful
   } else if (status === 404 && !coreRoutes.has(asked.path)) {
     // An older version does not know a newer route.
     if (new TextDecoder().decode(body).trim() === '404 page not found') return doubtful

@@ -5,12 +5,14 @@ import { type Call, type Refusal, readCall, unknownModel } from '../../domain/wi
 import { requestHeaders } from '../../domain/wire/headers.ts'
 import { preferredWaitMs } from '../../domain/wire/prefer.ts'
 import type { Route } from '../../domain/wire/routes.ts'
+import { readUnlistedCall } from '../../domain/wire/unlisted.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { type BodyReader, decodedForPeek } from '../body.ts'
 import { refusal, refuse } from '../refuse.ts'
 import { pathAndQuery } from '../request-path.ts'
 import { SyncCaller } from './answer.ts'
 import type { Forward } from './forward.ts'
+import { createStrangers, isNoRoute, type Strangers } from './strangers.ts'
 
 export interface OllamaDeps {
   readonly engine: Pick<
@@ -122,13 +124,38 @@ const handleEmbed = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array
   return answered.finally(moves)
 }
 
+/** A path that foreman does not know: queued when its body names a model that is installed, else the target's to answer at once. */
+const handleUnlisted = async (deps: OllamaDeps, strangers: Strangers, passage: Passage, bytes: Uint8Array) => {
+  const { route, request, timer } = passage
+  const { admission, state, refresh } = deps.engine
+  const pass = () => handleControl(deps, passage, bytes, (status) => strangers.answered(route.path, status))
+  if (strangers.has(route.path)) return pass()
+  const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
+  const call = peeked === null ? null : readUnlistedCall(route, peeked)
+  if (call === null) return pass()
+  if (call.cloud || state.view.inventory.get(call.canonicalModel)?.remote)
+    return bypass(deps, passage, bytes, false, timer.timed)
+  if (!(await admission.isInstalled(call))) return pass()
+  if (deps.isDraining()) return refuse(route.flavour, failure('draining'))
+  const response = await queue(deps, passage, call, bytes)
+  if (isNoRoute(response)) strangers.add(route.path)
+  // What it loaded, if anything, only the target can say.
+  else void refresh()
+  return response
+}
+
 const lastTags = ({ engine }: OllamaDeps, route: Route): Response | null => {
   const { tagsBody } = engine.state.view
   if (route.path !== '/api/tags' || tagsBody === null) return null
   return new Response(tagsBody.slice(), { headers: { 'Content-Type': 'application/json; charset=utf-8' } })
 }
 
-const handleControl = async (deps: OllamaDeps, passage: Passage, body: Uint8Array | null | 'stream') => {
+const handleControl = async (
+  deps: OllamaDeps,
+  passage: Passage,
+  body: Uint8Array | null | 'stream',
+  ended: (status: number) => void = () => {},
+) => {
   const { route, request, timer } = passage
   const { poller, state } = deps.engine
   const cached = state.view.reachable ? null : lastTags(deps, route)
@@ -136,6 +163,7 @@ const handleControl = async (deps: OllamaDeps, passage: Passage, body: Uint8Arra
   const repeatable = request.method === 'GET' || request.method === 'HEAD'
   const onEnd = (status: number) => {
     timer.timed()
+    ended(status)
     // What is installed may have changed: look at once.
     if (route.writes && status < 300) void poller.poll()
   }
@@ -154,11 +182,11 @@ const handleControl = async (deps: OllamaDeps, passage: Passage, body: Uint8Arra
 
 /** The handler of every route in the table. */
 export const createOllamaHandler =
-  (deps: OllamaDeps): OllamaHandler =>
+  (deps: OllamaDeps, strangers = createStrangers(() => deps.engine.state.view.version)): OllamaHandler =>
   async (route, request, timer) => {
     const passage = { route, request, timer }
     if (route.writes && deps.readOnly) return refuse(route.flavour, failure('read_only'))
-    if (deps.isDraining() && (route.writes || route.class !== 'control'))
+    if (deps.isDraining() && (route.writes || (route.class !== 'control' && !route.unlisted)))
       return refuse(route.flavour, failure('draining'))
     if (route.largeBody || (request.body === null && route.class === 'control')) {
       timer.untimed()
@@ -170,6 +198,7 @@ export const createOllamaHandler =
     if (read.kind === 'failed') return refuse(route.flavour, read.failure)
     const { bytes, release } = read
     try {
+      if (route.unlisted) return await handleUnlisted(deps, strangers, passage, bytes)
       if (route.class === 'queued') return await handleQueued(deps, passage, bytes)
       if (route.class === 'bypass') return await handleEmbed(deps, passage, bytes)
       return await handleControl(deps, passage, bytes)
