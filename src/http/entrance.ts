@@ -1,12 +1,19 @@
 /** What every request passes on its way to a route: the guard, the one spelling of its path, and what browsers need on its way back. */
-import type { Guard } from './guard.ts'
+import type { Guard, Who } from './guard.ts'
 import { pathAndQuery, pathOf } from './request-path.ts'
-import { type TimingServer, timingOf } from './timing.ts'
+import { type Timing, type TimingServer, timingOf } from './timing.ts'
 import type { Visitors } from './visitors.ts'
 
 export interface EntranceDeps {
   readonly guard: Guard
   readonly visitors: Visitors
+  /** Answers a route of the Ollama table, or null where the router must look. */
+  readonly direct: (
+    method: string,
+    path: string,
+    request: Request,
+    timing: Timing,
+  ) => Response | Promise<Response> | null
   /** The router behind it. */
   readonly route: (request: Request) => Response | Promise<Response>
 }
@@ -35,19 +42,22 @@ const forRouter = (asked: Request): Request => {
 
 /** The handler of a server. */
 export const createEntrance =
-  ({ guard, visitors, route }: EntranceDeps) =>
+  ({ guard, visitors, direct, route }: EntranceDeps) =>
   (request: Request, server: TimingServer | null): Response | Promise<Response> => {
     const judged = guard(request)
     if (judged.kind === 'refused') return judged.response
     const { who, path, dress } = judged
-    const asked = readable(request, path)
-    const routed = forRouter(asked)
     const timing = timingOf(request, server)
-    visitors.enter(routed, { who, asked, timing })
+    const through = (asked: Request, who: Who, timing: Timing) => {
+      const routed = forRouter(asked)
+      visitors.enter(routed, { who, asked, timing })
+      return route(routed)
+    }
     const leave = (response: Response): Response => {
       timing.answered()
       return dress === null ? response : dress(response)
     }
-    const answer = route(routed)
+    const asked = readable(request, path)
+    const answer = direct(asked.method, path, asked, timing) ?? through(asked, who, timing)
     return answer instanceof Response ? leave(answer) : answer.then(leave)
   }

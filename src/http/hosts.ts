@@ -39,11 +39,17 @@ export const createHostCheck = ({ listenHost, hosts, publicUrl }: HostRules): ((
   const own = [listenHost.toLowerCase(), hostname().toLowerCase(), 'localhost', '']
   const names = new Set(publicUrl === null ? own : [...own, hostName(new URL(publicUrl).host) ?? ''])
   const more = hosts.map(matcher)
-  return (header) => {
+  const judge = (header: string | null): boolean => {
     const name = hostName(header ?? '')
     if (name === null) return false
     if (names.has(name) || LOCAL_NAME.test(name)) return true
     if (isIP(name) > 0 && isNearby(name)) return true
     return more.some((matches) => matches(name))
+  }
+  // Mostly everybody calls it by one name.
+  let last: { readonly header: string | null; readonly isOwn: boolean } | null = null
+  return (header) => {
+    if (last === null || last.header !== header) last = { header, isOwn: judge(header) }
+    return last.isOwn
   }
 }

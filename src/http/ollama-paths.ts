@@ -1,5 +1,6 @@
 /** Every path that no other route takes, as Ollama matches it: its table, its redirects, its refusals; it must never guess. */
-import { matchRoute } from '../domain/wire/routes.ts'
+
+import { exactRoute, matchRoute, type Route } from '../domain/wire/routes.ts'
 import { mayNameModel, unlistedRoute } from '../domain/wire/unlisted.ts'
 import type { Forward } from './ollama/forward.ts'
 import type { OllamaHandler } from './ollama/handler.ts'
@@ -42,15 +43,19 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
     })
   }
 
-  return (request: Request, timing: Timing): Response | Promise<Response> => {
+  const take = (route: Route, request: Request, timing: Timing): Response | Promise<Response> => {
+    if (route.path === '/') return isRunning()
+    timing.readingBody()
+    return handle(route, request, timing)
+  }
+
+  const find = (request: Request, timing: Timing): Response | Promise<Response> => {
     const { method } = request
     const path = decodedPath(pathOf(request))
     const matched = matchRoute(method, path)
     switch (matched.kind) {
       case 'route':
-        if (matched.route.path === '/') return isRunning()
-        timing.readingBody()
-        return handle(matched.route, request, timing)
+        return take(matched.route, request, timing)
       case 'redirect':
         return redirect(method, matched.status, matched.location, pathAndQuery(request).slice(pathOf(request).length))
       case 'not-allowed':
@@ -67,4 +72,15 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
         return matched satisfies never
     }
   }
+
+  return {
+    find,
+    /** The answer where the path is a route of the table to the letter, else null: the hot ones spare a walk through the router. */
+    exact(method: string, path: string, request: Request, timing: Timing): Response | Promise<Response> | null {
+      const route = exactRoute(method, path)
+      return route === undefined ? null : take(route, request, timing)
+    },
+  }
 }
+
+export type OllamaPaths = ReturnType<typeof createOllamaPaths>

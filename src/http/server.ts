@@ -6,7 +6,7 @@ import type { Guard } from './guard.ts'
 import { type HealthDeps, healthRoutes } from './health.ts'
 import { type JobsRoutesDeps, jobsRefusal, jobsRoutes } from './jobs/routes.ts'
 import { type MetricsText, metricsRoutes } from './metrics.ts'
-import { createOllamaPaths, type OllamaPathsDeps } from './ollama-paths.ts'
+import { createOllamaPaths, type OllamaPaths, type OllamaPathsDeps } from './ollama-paths.ts'
 import { refusal } from './refuse.ts'
 import { isJobsPath, notFound } from './refuse-by-path.ts'
 import { pathOf } from './request-path.ts'
@@ -29,9 +29,8 @@ export interface AppDeps extends OllamaPathsDeps {
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER
 
 /** The router; whoever uses it without the guard gets no further than its first handler. */
-const createRouter = (deps: AppDeps) => {
+const createRouter = (deps: AppDeps, ollama: OllamaPaths) => {
   const { visitors, onBug } = deps
-  const ollama = createOllamaPaths(deps)
   const router = new Elysia()
     .use(jobsRoutes({ ...deps.jobs, visitors, onBug }))
     .onError(({ code, error, request }) => {
@@ -47,7 +46,7 @@ const createRouter = (deps: AppDeps) => {
     '/*',
     ({ request }) => {
       const { asked, timing } = visitors.of(request)
-      return isJobsPath(pathOf(asked)) ? jobsRefusal(asked) : ollama(asked, timing)
+      return isJobsPath(pathOf(asked)) ? jobsRefusal(asked) : ollama.find(asked, timing)
     },
     { parse: 'none', detail: { hide: true } },
   )
@@ -57,8 +56,9 @@ const createRouter = (deps: AppDeps) => {
 /** Builds the app; nothing listens yet. */
 export const createApp = (deps: AppDeps) => {
   const { guard, visitors } = deps
-  const router = createRouter(deps)
-  const entrance = createEntrance({ guard, visitors, route: router.fetch })
+  const ollama = createOllamaPaths(deps)
+  const router = createRouter(deps, ollama)
+  const entrance = createEntrance({ guard, visitors, direct: ollama.exact, route: router.fetch })
   return {
     listen: ({ hostname, port }: { readonly hostname: string; readonly port: number }) =>
       Bun.serve({

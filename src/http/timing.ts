@@ -25,10 +25,17 @@ export interface Timing {
 /** Times the connection of `request`; without a server, in a test, it does nothing. */
 export const timingOf = (request: Request, server: TimingServer | null): Timing => {
   let isStreaming = false
-  const timed = () => server?.timeout(request, IDLE_TIMEOUT_S)
+  // Each change is a call into the server: what stands already is not said again.
+  let seconds: number = IDLE_TIMEOUT_S
+  const set = (wanted: number) => {
+    if (wanted === seconds) return
+    seconds = wanted
+    server?.timeout(request, wanted)
+  }
+  const timed = () => set(IDLE_TIMEOUT_S)
   return {
-    readingBody: () => server?.timeout(request, BODY_TIMEOUT_S),
-    untimed: () => server?.timeout(request, 0),
+    readingBody: () => set(BODY_TIMEOUT_S),
+    untimed: () => set(0),
     streaming() {
       isStreaming = true
     },

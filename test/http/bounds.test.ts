@@ -158,7 +158,7 @@ describe('connections', () => {
         if (isStream) timing.streaming()
         return new Response('x', { status })
       }
-      const entrance = createEntrance({ guard, visitors, route })
+      const entrance = createEntrance({ guard, visitors, direct: () => null, route })
       await entrance(new Request('http://foreman.local/x'), { timeout: (_, s) => void seconds.push(s) })
       expect([status, isStream, seconds.at(-1)]).toEqual([status, isStream, isStream ? 0 : IDLE_TIMEOUT_S])
     }

@@ -4,6 +4,9 @@ import type { HeaderPairs } from './headers.ts'
 /** Carries the instances that a request has passed, oldest first; a real Ollama ignores it. */
 export const HOPS_HEADER = 'X-Foreman-Hops'
 
+const LOWER = HOPS_HEADER.toLowerCase()
+const LENGTH = LOWER.length
+
 // No chain of foremen is this long on purpose.
 const HOPS_MAX = 8
 
@@ -20,7 +23,8 @@ export const hopProblem = (hops: string | null, instance: string): string | null
 
 /** The headers of a request that leaves `instance`. */
 export const withHop = (headers: HeaderPairs, instance: string): HeaderPairs => {
-  const isHops = ([name]: readonly [string, string]) => name.toLowerCase() === HOPS_HEADER.toLowerCase()
+  const isHops = ([name]: readonly [string, string]) => name.length === LENGTH && name.toLowerCase() === LOWER
+  if (!headers.some(isHops)) return [...headers, [HOPS_HEADER, instance]]
   const passed = headers.filter(isHops).map(([, value]) => value)
   return [...headers.filter((header) => !isHops(header)), [HOPS_HEADER, [...passed, instance].join(', ')]]
 }

@@ -111,6 +111,9 @@ const at = (path: string): { route: Route; parameter: string | null }[] =>
 
 const exact = new Map(ollamaRoutes.flatMap((route) => route.methods.map((m) => [`${m} ${route.path}`, route] as const)))
 
+/** The route that is written exactly so; undefined where matching takes more than a look. */
+export const exactRoute = (method: string, path: string): Route | undefined => exact.get(`${method} ${path}`)
+
 /** Matches a method and a path without its query. Paths are case-sensitive; a trailing slash redirects, as in Ollama. */
 export const matchRoute = (method: string, path: string): RouteMatch => {
   const hit = exact.get(`${method} ${path}`)

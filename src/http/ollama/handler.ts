@@ -116,12 +116,11 @@ const handleEmbed = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array
   if (call.cloud || known?.remote || (known === undefined && inventory.size > 0))
     return bypass(deps, passage, bytes, true, timer.timed)
   if (!embedsPast(call.canonicalModel)) return queue(deps, passage, call, bytes)
-  const moves = hangs.watch(call.canonicalModel)
-  const answered = bypass(deps, passage, bytes, true, () => {
+  const onEnd = () => {
     timer.timed()
     void refresh()
-  })
-  return answered.finally(moves)
+  }
+  return bypass(deps, passage, bytes, true, onEnd).finally(hangs.watch(call.canonicalModel))
 }
 
 /** A path that foreman does not know: queued when its body names a model that is installed, else the target's to answer at once. */
