@@ -7,17 +7,7 @@ import { requestHead, standingLines } from './request-head.ts'
 import { parseTargetUrl } from './url.ts'
 import type { Reply, SendOptions, TargetClient, TargetRequest } from './wire.ts'
 
-export type {
-  BodyRead,
-  BrokenCode,
-  HeaderPairs,
-  Reply,
-  ReplyBody,
-  SendOptions,
-  Sent,
-  TargetClient,
-  TargetRequest,
-} from './wire.ts'
+export type { BodyRead, Reply, TargetClient, TargetRequest } from './wire.ts'
 
 /**
  * What the client needs. The token is sent as a bearer; `ca` is a PEM certificate to trust besides the system's. With an `address`

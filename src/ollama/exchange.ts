@@ -33,8 +33,8 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
   #upload: Upload | null = null
   #head: ReplyHead | null = null
   #queue: ReplyQueue | null = null
+  // For connecting at first, then for the whole answer.
   #cancelTimer: (() => void) | null = null
-  #cancelWholeTimer: (() => void) | null = null
 
   constructor(deps: ExchangeDeps) {
     this.#deps = deps
@@ -76,15 +76,9 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
     this.#phase = 'waiting'
     connection.used = true
     this.#upload = new Upload(connection, () => this.abort())
-    const timeoutMs = options.headTimeoutMs
+    const timeoutMs = options.wholeTimeoutMs
     if (timeoutMs !== undefined) {
-      this.#cancelTimer = clock.after(timeoutMs, () => this.#break('timeout', `no answer within ${timeoutMs} ms`))
-    }
-    const wholeMs = options.wholeTimeoutMs
-    if (wholeMs !== undefined) {
-      this.#cancelWholeTimer = clock.after(wholeMs, () =>
-        this.#break('timeout', `no whole answer within ${wholeMs} ms`),
-      )
+      this.#cancelTimer = clock.after(timeoutMs, () => this.#break('timeout', `no whole answer within ${timeoutMs} ms`))
     }
     this.#upload.start(head, request)
   }
@@ -137,14 +131,12 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
   #answer(head: ReplyHead): void {
     const queue = this.#queue
     if (queue === null) return
-    this.#disarm()
     this.#phase = 'body'
     if (this.#parser.chunks <= 1) queue.settle()
     this.#deps.settled({
       kind: 'answered',
       status: head.status,
       headers: replyHeaders(head.headers, head.bodyFollows),
-      contentLength: head.contentLength,
       body: queue,
       untilClose: head.framing.kind === 'close',
       reused: this.#reused,
@@ -180,8 +172,7 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
   }
 
   #break(code: BrokenCode, message: string): void {
-    const sent = this.#upload?.sent ?? 'nothing'
-    this.#end({ kind: 'broken', code, message, reused: this.#reused, sent })
+    this.#end({ kind: 'broken', code, message, reused: this.#reused })
   }
 
   /** The exchange fails: the reply where it is still owed, else the body. */
@@ -198,7 +189,6 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
     if (this.#phase === 'over') return
     this.#phase = 'over'
     this.#disarm()
-    this.#cancelWholeTimer?.()
     this.#deps.options.signal?.removeEventListener('abort', this)
     const connection = this.#connection
     this.#connection = null

@@ -12,7 +12,6 @@ export interface ReplyHead {
   framing: Framing
   /** False for HEAD, 204 and 304, which have no body whatever their headers say. */
   bodyFollows: boolean
-  contentLength: number | null
   /** Whether the target will take another request on this connection. */
   keepAlive: boolean
 }
@@ -53,7 +52,7 @@ export const parseReplyHead = (text: string, method: string): ParsedHead => {
     match[1] === '1' && framing.kind !== 'close' && !mentionsClose(fields.connection) && !isAmbiguous(fields)
   return {
     kind: 'head',
-    head: { status, headers: fields.headers, framing, bodyFollows, contentLength: fields.length, keepAlive },
+    head: { status, headers: fields.headers, framing, bodyFollows, keepAlive },
   }
 }
 

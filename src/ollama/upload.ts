@@ -1,7 +1,7 @@
 /** Sends one request, as fast as the target takes it and no faster; it must never promise a length and send another. */
 import type { Connection } from './connection.ts'
 import { isChunked } from './request-head.ts'
-import type { Sent, TargetRequest } from './wire.ts'
+import type { TargetRequest } from './wire.ts'
 
 // One write is one system call: below this, copying the body behind the head is cheaper than a second one.
 const JOIN_BYTES_MAX = 65_536
@@ -23,7 +23,6 @@ export class Upload {
   readonly #failed: UploadFailed
   #queue: Uint8Array[] = []
   #offset = 0
-  #written = 0
   #ended = false
   #stopped = false
   #reader: ChunkReader | null = null
@@ -32,11 +31,6 @@ export class Upload {
   constructor(connection: Connection, failed: UploadFailed) {
     this.#connection = connection
     this.#failed = failed
-  }
-
-  get sent(): Sent {
-    if (this.#written === 0) return 'nothing'
-    return this.done ? 'all' : 'part'
   }
 
   /** The kernel has the whole request. */
@@ -83,7 +77,6 @@ export class Upload {
   #flush(): void {
     for (let bytes = this.#queue[0]; bytes !== undefined; bytes = this.#queue[0]) {
       const taken = this.#connection.write(bytes, this.#offset)
-      this.#written += taken
       this.#offset += taken
       if (this.#offset < bytes.length) return
       this.#queue.shift()

@@ -20,16 +20,11 @@ export interface SendOptions {
   signal?: AbortSignal | undefined
   /** True: may take an idle socket and gives its own back. False: a fresh socket, `Connection: close`, never pooled. */
   reuse: boolean
-  /** Longest wait for the head once connected. None by default: a target may be silent for many minutes and be well. */
-  headTimeoutMs?: number | undefined
-  /** Longest wait for the last byte once connected: for questions of foreman's own, whose body may be cut off by sleep as well. */
+  /** Longest wait for the last byte once connected. None by default: a target may be silent for many minutes and be well. */
   wholeTimeoutMs?: number | undefined
   /** Longest wait for TCP and TLS to be up, 5000 by default. */
   connectTimeoutMs?: number | undefined
 }
-
-/** How much of the request the kernel took before the connection failed. */
-export type Sent = 'nothing' | 'part' | 'all'
 
 /** Why a connection gave no answer, or not all of it. `internal` is a defect of this client. */
 export type BrokenCode = 'reset' | 'closed' | 'malformed' | 'timeout' | 'internal'
@@ -41,8 +36,6 @@ export type Reply =
       status: number
       /** As received (order, case, duplicates) without hop-by-hop headers, and without Content-Length where a body follows. */
       headers: HeaderPairs
-      /** The target's Content-Length, or null when it sent none. */
-      contentLength: number | null
       body: ReplyBody
       /** The body ends where the connection does: one that was cut off looks the same. */
       untilClose: boolean
@@ -61,7 +54,6 @@ export type Reply =
       code: BrokenCode
       message: string
       reused: boolean
-      sent: Sent
     }
   | { kind: 'aborted' }
 
@@ -69,7 +61,7 @@ export type Reply =
 export interface ReplyBody {
   /** The whole body when it had arrived together with the head as at most one chunk; `read` is then not needed. */
   readonly complete: Uint8Array | null
-  /** The next of the target's own chunks. One read at a time; never rejects for network reasons. */
+  /** What came next, whole chunks that came together as one piece. One read at a time; never rejects for network reasons. */
   read(): Promise<BodyRead>
   /** Closes the socket at once, unless the whole body has already arrived. */
   cancel(): void

@@ -156,20 +156,24 @@ test.each(['close', 'reset'] as const)(
     client = createTargetClient({ url: wire.url, clock })
     await reusedOf()
     wire.set({ kind, at: 'connect' })
-    expect(await client.send(get(), { reuse: true })).toMatchObject({ kind: 'broken', reused: true, sent: 'all' })
+    expect(await client.send(get(), { reuse: true })).toMatchObject({ kind: 'broken', reused: true })
     wire.set({ kind: 'none' })
     expect(await reusedOf()).toBe(false)
     wire.stop()
   },
 )
 
-test('a head timeout ends with the head: what comes later may take its time', async () => {
+test('a whole timeout counts from the connection to the last byte, and ends with it', async () => {
   target.stop()
   start((socket) => void socket.write(`${CHUNKED_HEAD}${chunkOf('a')}`))
-  const reply = answered(await client.send(get(), { reuse: true, headTimeoutMs: 10 }))
-  clock.advance(60_000)
-  target.connections[0]?.socket.write(`${chunkOf('b')}0\r\n\r\n`)
-  expect(await readAll(reply)).toMatchObject({ chunks: ['a', 'b'], last: { kind: 'end' } })
+  const reply = answered(await client.send(get(), { reuse: true, wholeTimeoutMs: 100 }))
+  clock.advance(99)
+  const next = reply.body.read()
+  expect((await next).kind).toBe('chunk')
+  clock.advance(1)
+  const message = 'no whole answer within 100 ms'
+  expect(await reply.body.read()).toEqual({ kind: 'broken', code: 'timeout', message })
+  expect([client.openSockets(), clock.pending()]).toEqual([0, 0])
 })
 
 test('connecting is given up after its timeout, 5 s unless told otherwise', async () => {
