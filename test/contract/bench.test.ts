@@ -5,6 +5,8 @@ import { binaryPath } from '../support/binary.ts'
 
 const rows = [
   'streamed chat: added to the first token',
+  'stream of 2,000 chunks without a gap: speed beside bare proxy',
+  'answer of 20 MB: time beside bare proxy',
   '/api/tags: idle',
   '/api/tags: while a 1 s chat runs',
   'bypass /api/embed, 1 client: added p50 beside bare proxy',
