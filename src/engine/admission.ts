@@ -1,5 +1,6 @@
 /** The one place where a call becomes what will be sent, and where it is asked whether that can run at all; both entries go through it. */
-import { type Call, withKeepAlive } from '../domain/wire/call.ts'
+import type { Call } from '../domain/wire/call.ts'
+import { withKeepAlive } from '../domain/wire/call-body.ts'
 import { type KeepAlivePolicy, keepAliveFor } from '../domain/wire/keep-alive.ts'
 import type { TargetView } from './state.ts'
 

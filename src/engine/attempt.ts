@@ -1,6 +1,7 @@
 /** One attempt's talk with the target: load, then work; how it ends is a value, and only the first cause of an end counts. */
 import { type Answer, type Outcome, outcomeOfRefusal } from '../domain/job/outcome.ts'
-import { type Call, loadBody } from '../domain/wire/call.ts'
+import type { Call } from '../domain/wire/call.ts'
+import { loadBody } from '../domain/wire/call-body.ts'
 import { headerOf } from '../domain/wire/headers.ts'
 import { errorBody, errorText } from '../domain/wire/refusal.ts'
 import { isRequestFault } from '../domain/wire/request-fault.ts'
@@ -47,7 +48,7 @@ export const load = async (
   const reply = await deps.target.send({ method: 'POST', path, headers, body }, { signal, reuse: true })
   if (reply.kind !== 'answered') return unanswered(reply, null)
   const route = { ...call.route, flavour: 'native' as const }
-  const read = await readOwnAnswer(deps, reply, { call: { ...call, route }, path, headers })
+  const read = await readOwnAnswer(deps, reply, { call: { ...call, route }, path })
   if (read.kind !== 'answer') return read
   const { status } = read.answer
   const message = errorText(read.answer.body) ?? ''

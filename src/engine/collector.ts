@@ -2,9 +2,10 @@
 
 import { concat } from '../domain/bytes.ts'
 import { assembleNative } from '../domain/wire/assemble.ts'
-import { readCall } from '../domain/wire/call.ts'
+import { readCallInTurns } from '../domain/wire/call.ts'
 import { matchRoute } from '../domain/wire/routes.ts'
 import type { Caller, CallerArtifact } from './caller.ts'
+import { turn } from './turn.ts'
 
 const JSON_TYPE = 'application/json'
 // Two hundred times the longest answer that a model with 128k of context writes.
@@ -20,9 +21,10 @@ export interface CollectorOptions {
 }
 
 /** A collector for a stored request, or undefined when the request is not one that can run. */
-export const createCollector = ({ endpoint, body, arrivedAtMs, onChunk }: CollectorOptions): Caller | undefined => {
+export const createCollector = async (options: CollectorOptions): Promise<Caller | undefined> => {
+  const { endpoint, body, arrivedAtMs, onChunk } = options
   const matched = matchRoute('POST', endpoint)
-  const read = matched.kind === 'route' ? readCall(matched.route, body, JSON_TYPE) : null
+  const read = matched.kind === 'route' ? await readCallInTurns(matched.route, body, JSON_TYPE, turn) : null
   if (read?.kind !== 'call') return undefined
   // Only a cancel ends it, and that comes through the worker.
   const left = new AbortController().signal

@@ -128,7 +128,7 @@ const createWork = (deps: EngineDeps) => {
   bus.onAny('paces', pace.observe)
   const hangs = createHangs({ target, state, look, paces: pace.paces, hold: () => dispatcher.hold(), clock, emit })
 
-  const callerOf = (job: ActiveJob): Caller | undefined => {
+  const callerOf = (job: ActiveJob): Caller | undefined | Promise<Caller | undefined> => {
     if (job.kind === 'sync') return callers.get(job.id)
     const body = queue.requestBody(job.seq)
     if (body === null) return undefined

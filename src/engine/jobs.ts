@@ -2,7 +2,7 @@
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import { type Idempotency, isFinal, type JobState } from '../domain/job/job.ts'
-import { type JobRequest, readJobRequest } from '../domain/job/job-request.ts'
+import { type JobRequest, readJobRequestInTurns } from '../domain/job/job-request.ts'
 import type { Problem } from '../domain/job/problem.ts'
 import { installedLike } from '../domain/wire/inventory.ts'
 import type { AdmissionDesk } from './admission.ts'
@@ -10,6 +10,7 @@ import type { Board } from './board.ts'
 import type { EngineQueue } from './ports.ts'
 import type { Roster } from './roster.ts'
 import type { TargetState } from './state.ts'
+import { turn } from './turn.ts'
 
 export type WebhookCheck =
   | { readonly kind: 'ok'; readonly url: string }
@@ -94,7 +95,7 @@ export class AsyncJobs implements Jobs {
 
   async submit(submission: Submission): Promise<SubmitOutcome> {
     if (this.#isClosed) return problem('draining', 'foreman is stopping: come back when it is up again')
-    const read = readJobRequest(submission.body)
+    const read = await readJobRequestInTurns(submission.body, turn)
     if (read.kind === 'problem') return read
     // A job that was made already is answered for, however full the queue is now and whatever became of the model.
     const earlier = submission.idempotency === null ? null : this.#deps.queue.known(submission.idempotency)

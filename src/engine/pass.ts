@@ -92,7 +92,7 @@ const isJson = (pieces: readonly Uint8Array[]): boolean => {
 export const readOwnAnswer = async (
   deps: ReadDeps & Partial<PassDeps>,
   reply: Answered,
-  asked: { readonly call: Call; readonly path: string; readonly headers: Caller['headers'] },
+  asked: { readonly call: Call; readonly path: string },
 ): Promise<{ readonly kind: 'answer'; readonly answer: Answer } | Outcome> => {
   const { clock, saw } = deps
   const body = endedWhenComplete(reply.body, clock, isJson)
@@ -103,10 +103,9 @@ export const readOwnAnswer = async (
   const contentType = headerOf(headers, 'content-type')
   const encoded = headerOf(headers, 'content-encoding') !== ''
   const { flavour, unlisted = false } = asked.call.route
-  const hasOrigin = headerOf(asked.headers, 'origin') !== ''
   const path = asked.path.split('?')[0] ?? ''
   const heard = { status, contentType, encoded, body: read.bytes }
-  const whose = whoseAnswer(heard, { path, flavour, cloud: asked.call.cloud, unlisted, hasOrigin })
+  const whose = whoseAnswer(heard, { path, flavour, cloud: asked.call.cloud, unlisted })
   return (await awayIf(deps, whose, headers)) ?? { kind: 'answer', answer: { status, headers, body: read.bytes } }
 }
 

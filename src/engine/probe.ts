@@ -49,7 +49,7 @@ export const probeOllama = async (target: SendTarget, signal?: AbortSignal): Pro
   const json = parsed(read.bytes)
   if (isOllamaVersion(status, json)) return { kind: 'ollama', version: json.version }
   const heard = { status, contentType: headerOf(reply.headers, 'content-type'), encoded: false, body: read.bytes }
-  const whose = whoseAnswer(heard, { path, flavour: 'native', cloud: false, hasOrigin: false })
+  const whose = whoseAnswer(heard, { path, flavour: 'native', cloud: false })
   const words = whose.kind === 'ollama' ? `${status} ${errorText(read.bytes) ?? ''}`.trim() : whose.words
   return away(`${where} answered ${words}`, true)
 }

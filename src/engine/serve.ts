@@ -9,7 +9,7 @@ import { type RunDeps, runJob } from './run.ts'
 export interface ServeDeps extends Omit<RunDeps, 'roster'>, Omit<ConclusionDeps, 'roster'> {
   readonly roster: Roster
   /** The caller of a claimed job; undefined when nobody is left to answer. */
-  readonly callerOf: (job: ActiveJob) => Caller | undefined
+  readonly callerOf: (job: ActiveJob) => Caller | undefined | Promise<Caller | undefined>
 }
 
 const brokenBy = (code: FailureCode): Ran => ({
@@ -39,7 +39,7 @@ export const createServe = (deps: ServeDeps): ((seat: Seat) => Promise<Settle>) 
     const { job } = seat
     let caller: Caller | undefined
     try {
-      caller = deps.callerOf(job)
+      caller = await deps.callerOf(job)
       if (caller === undefined) return conclusions.cancel(job)
       const ran = await run(deps, seat, caller)
       return conclusions.conclude(job, caller, ran, seat.stopper.why)

@@ -97,7 +97,7 @@ const parseFirst = (body: Uint8Array, go: string): { value: Bag } | Exclude<Deco
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
   }
-  const scan = scanObject(body)
+  const scan = scanObject(body, () => false)
   if (scan.kind === 'empty') return scan
   if (scan.kind === 'malformed') return { kind: 'bad', message: scan.message }
   if (scan.kind === 'other') {

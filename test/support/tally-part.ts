@@ -1,6 +1,6 @@
 /** A whole optional part: what one costs to add is this file and one line in a list; it counts jobs, and greets the target in quiet moments. */
 import type { SettingRows } from '../../src/domain/setting.ts'
-import { withKeepAlive } from '../../src/domain/wire/call.ts'
+import { withKeepAlive } from '../../src/domain/wire/call-body.ts'
 import { definePart } from '../../src/engine/part.ts'
 
 const settings = {

@@ -1,8 +1,18 @@
 /** Reads the body of POST /jobs: a native chat or generate payload and where to report; pure, the words are for the caller. */
 
-import { concat } from '../bytes.ts'
-import { type Call, readScanned, streamed } from '../wire/call.ts'
-import { type Field, field, type Scan, scanObject } from '../wire/go-json.ts'
+import { type Call, isCallMember, isEmptyList, isNull, readScanned } from '../wire/call.ts'
+import { streamed } from '../wire/call-body.ts'
+import {
+  type Field,
+  field,
+  type Scan,
+  scanInTurns,
+  scanObject,
+  valueField,
+  type Wanted,
+  withoutMembers,
+} from '../wire/go-json.ts'
+import { foldKey } from '../wire/keys.ts'
 import { ollamaRoutes } from '../wire/routes.ts'
 import type { JobState } from './job.ts'
 import type { Problem } from './problem.ts'
@@ -25,13 +35,13 @@ export type JobRequestRead =
 
 const invalid = (detail: string): JobRequestRead => ({ kind: 'problem', code: 'invalid', detail })
 
-/** Which native route the payload is for; messages decide, as in a chat that also carries a prompt. A null is no member. */
-const endpointOf = (scan: Scan): JobRequest['endpoint'] | null => {
-  const has = (name: string) => (field(scan, name)?.type ?? 'null') !== 'null'
-  return has('messages') ? '/api/chat' : has('prompt') ? '/api/generate' : null
+/** Which native route the payload is for; messages decide, as in a chat that also carries a prompt. A null is no member, and an empty list asks nothing. */
+const endpointOf = (body: Uint8Array, scan: Scan): JobRequest['endpoint'] | null => {
+  const messages = field(scan, 'messages')
+  const prompt = valueField(scan, 'prompt')
+  if (isNull(messages)) return prompt === undefined ? null : '/api/generate'
+  return isEmptyList(body, messages) && prompt !== undefined ? '/api/generate' : '/api/chat'
 }
-
-const COMMA = 0x2c
 
 // What the target would refuse for sure is refused at once, while somebody listens.
 const memberTypes = {
@@ -41,16 +51,14 @@ const memberTypes = {
 
 const own: readonly string[] = webhookMembers
 
-/** The body without foreman's own members and a `stream` that the target would refuse; every other byte stays. */
-const payloadOf = (body: Uint8Array, scan: Scan & { kind: 'object' }): Uint8Array => {
-  const isOdd = ({ type }: Field) => type !== 'bool' && type !== 'null'
-  const gone = (f: Field) => own.includes(f.key.toLowerCase()) || (f.key.toLowerCase() === 'stream' && isOdd(f))
-  if (!scan.fields.some(gone)) return body
-  const first = scan.fields[0]?.keyStart ?? scan.end
-  const kept = scan.fields.filter((f) => !gone(f)).map((f) => body.subarray(f.keyStart, f.end))
-  const joined = kept.flatMap((member, i) => (i === 0 ? [member] : [Uint8Array.of(COMMA), member]))
-  return concat([body.subarray(0, first), ...joined, body.subarray(scan.end)])
+/** Foreman's own members, and a `stream` that the target would refuse. */
+const isNotForTarget = ({ key, type }: Field): boolean => {
+  const folded = foldKey(key)
+  return own.includes(folded) || (folded === 'stream' && type !== 'bool' && type !== 'null')
 }
+
+/** What is read of a body, and whatever may be meant by it. */
+const isJobMember: Wanted = (key) => isCallMember(key) || /webhook|callback/.test(key)
 
 /** Editors on Windows begin a file with a byte order mark, and JSON has none. */
 const withoutMark = (body: Uint8Array): Uint8Array =>
@@ -59,18 +67,26 @@ const withoutMark = (body: Uint8Array): Uint8Array =>
 /** Reads a submitted body of any content type: plain `curl -d` says form, and means JSON. */
 export const readJobRequest = (sent: Uint8Array): JobRequestRead => {
   const body = withoutMark(sent)
-  const scan = scanObject(body)
+  return readScannedJob(body, scanObject(body, isJobMember))
+}
+
+/** The same for a body of any size: between the steps others have their turn. */
+export const readJobRequestInTurns = async (sent: Uint8Array, turn: () => Promise<void>): Promise<JobRequestRead> => {
+  const body = withoutMark(sent)
+  return readScannedJob(body, await scanInTurns(body, isJobMember, turn))
+}
+
+const readScannedJob = (body: Uint8Array, scan: Scan): JobRequestRead => {
   if (scan.kind === 'empty')
     return { kind: 'problem', code: 'malformed', detail: 'the body is empty: send a chat or generate payload' }
   if (scan.kind === 'malformed')
     return { kind: 'problem', code: 'malformed', detail: `the body is not JSON: ${scan.message}` }
   if (scan.kind === 'other')
     return invalid(`the body is a JSON ${scan.type}: expected an object with model and messages or prompt`)
-  const endpoint = endpointOf(scan)
+  const endpoint = endpointOf(body, scan)
   if (endpoint === null)
     return invalid('neither messages nor prompt is there: send a chat payload or a generate payload')
-  const model = field(scan, 'model')
-  if (model === undefined || model.type === 'null') return invalid('model is missing: name the model that is to answer')
+  if (valueField(scan, 'model') === undefined) return invalid('model is missing: name the model that is to answer')
   for (const [name, type] of Object.entries(memberTypes[endpoint])) {
     const member = field(scan, name)
     if (member !== undefined && member.type !== 'null' && member.type !== type)
@@ -80,8 +96,8 @@ export const readJobRequest = (sent: Uint8Array): JobRequestRead => {
   if (webhook.kind === 'wrong') return invalid(webhook.detail)
   const route = ollamaRoutes.find(({ path }) => path === endpoint)
   if (route === undefined) return invalid('there is no such route')
-  const payload = payloadOf(body, scan)
-  const read = readScanned(route, payload, payload === body ? scan : scanObject(payload))
+  const { body: payload, scan: rest } = withoutMembers(body, scan, isNotForTarget)
+  const read = readScanned(route, payload, rest)
   if (read.kind === 'refused') return invalid(read.message)
   const { url: webhookUrl, states: webhookStates } = webhook
   return { kind: 'request', request: { endpoint, ...streamed(payload, read.call), webhookUrl, webhookStates } }

@@ -1,6 +1,15 @@
 /** Reads from a request's body what the queue needs to know; it must never change the body except to add a keep_alive. */
-import { withInserted } from '../bytes.ts'
-import { decodeField, type Field, field, type Scan, scanObject } from './go-json.ts'
+import {
+  decodeField,
+  type Field,
+  field,
+  fieldsOf,
+  type Scan,
+  scanInTurns,
+  scanObject,
+  valueField,
+  type Wanted,
+} from './go-json.ts'
 import { isZeroKeepAlive } from './keep-alive.ts'
 import { canonicalOf, parseModelName } from './model-name.ts'
 import { multipartField } from './multipart.ts'
@@ -52,6 +61,17 @@ const typeFault = (route: Route, found: Field, name: string, wanted: string): Re
   message: `json: cannot unmarshal ${found.type} into Go struct field ${route.goType}.${name} of type ${wanted}`,
 })
 
+/** Go remembers its first complaint, also about a member that a later one replaces. */
+const firstOfWrongType = (route: Route, scan: Scan): Refusal | null => {
+  const wrong = (name: string, type: Field['type'], wanted: string) =>
+    fieldsOf(scan, name)
+      .filter((found) => found.type !== 'null' && found.type !== type)
+      .map((found) => ({ found, name, wanted }))
+  const all = [...wrong('model', 'string', 'string'), ...wrong('stream', 'bool', 'bool')]
+  const [first] = all.sort((a, b) => a.found.start - b.found.start)
+  return first === undefined ? null : typeFault(route, first.found, first.name, first.wanted)
+}
+
 const scanFault = (route: Route, scan: Scan): Refusal | null => {
   switch (scan.kind) {
     case 'empty':
@@ -72,17 +92,25 @@ const scanFault = (route: Route, scan: Scan): Refusal | null => {
   }
 }
 
-const isNull = (found: Field | undefined): found is undefined => found === undefined || found.type === 'null'
+/** Absent, or as good as that. */
+export const isNull = (found: Field | undefined): found is undefined => found === undefined || found.type === 'null'
 
-const isEmptyList = (body: Uint8Array, found: Field | undefined): boolean =>
-  isNull(found) || (found.type === 'array' && body.subarray(found.start + 1, found.end - 1).every((c) => c <= 0x20))
+// An empty list is short, whatever space is in it.
+const EMPTY_LIST_BYTES_MAX = 65_536
+
+/** Absent, null or a list of nothing. */
+export const isEmptyList = (body: Uint8Array, found: Field | undefined): boolean =>
+  isNull(found) ||
+  (found.type === 'array' &&
+    found.end - found.start < EMPTY_LIST_BYTES_MAX &&
+    body.subarray(found.start + 1, found.end - 1).every((c) => c <= 0x20))
 
 const isEmptyText = (found: Field | undefined): boolean =>
   isNull(found) || (found.type === 'string' && found.end - found.start === 2)
 
 const unloads = (route: Route, scan: Scan, body: Uint8Array, keepAlive: unknown): boolean => {
   if (!isZeroKeepAlive(keepAlive)) return false
-  if (route.path === '/api/generate') return isEmptyText(field(scan, 'prompt'))
+  if (route.path === '/api/generate') return isEmptyText(valueField(scan, 'prompt'))
   return route.path === '/api/chat' && isEmptyList(body, field(scan, 'messages'))
 }
 
@@ -120,13 +148,43 @@ const readMultipart = (route: Route, body: Uint8Array, contentType: string): Cal
   return { kind: 'call', call }
 }
 
-const decoded = (body: Uint8Array, found: Field | undefined): unknown =>
-  isNull(found) ? undefined : decodeField(body, found)
+// Whatever is longer is no keep_alive, no option and no name.
+const SMALL_BYTES_MAX = 4_096
+const OPTIONS_BYTES_MAX = 65_536
+
+/** Undefined = absent. One that cannot be read is there all the same: the target has words for it. */
+const small = (body: Uint8Array, found: Field | undefined): unknown =>
+  isNull(found) ? undefined : (decodeField(body, found, SMALL_BYTES_MAX) ?? '')
+
+/** Go decodes one object after the other into one map, and null empties it. */
+const mergedOptions = (body: Uint8Array, scan: Scan): unknown => {
+  const all = fieldsOf(scan, 'options')
+  const since = all.findLastIndex(({ type }) => type === 'null') + 1
+  return Object.assign({}, ...all.slice(since).map((found) => decodeField(body, found, OPTIONS_BYTES_MAX)))
+}
+
+const members = new Set(['keep_alive', 'messages', 'model', 'options', 'prompt', 'shift', 'stream'])
+
+/** The members of a body that foreman reads; it never looks at others. */
+export const isCallMember: Wanted = (key) => members.has(key)
+
+const TRANSCRIPTIONS = '/v1/audio/transcriptions'
 
 /** Reads a queued route's body. `contentType` matters for transcriptions alone; Ollama ignores it elsewhere. */
 export const readCall = (route: Route, body: Uint8Array, contentType: string): CallRead => {
-  if (route.path === '/v1/audio/transcriptions') return readMultipart(route, body, contentType)
-  return readScanned(route, body, scanObject(body))
+  if (route.path === TRANSCRIPTIONS) return readMultipart(route, body, contentType)
+  return readScanned(route, body, scanObject(body, isCallMember))
+}
+
+/** The same for a body of any size: `turn` lets others have theirs. */
+export const readCallInTurns = async (
+  route: Route,
+  body: Uint8Array,
+  contentType: string,
+  turn: () => Promise<void>,
+): Promise<CallRead> => {
+  if (route.path === TRANSCRIPTIONS) return readMultipart(route, body, contentType)
+  return readScanned(route, body, await scanInTurns(body, isCallMember, turn))
 }
 
 /** The same for a JSON body that has been scanned already. */
@@ -134,24 +192,16 @@ export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRea
   const fault = scanFault(route, scan)
   if (fault !== null || scan.kind !== 'object')
     return fault ? refused(fault.status, fault.message) : refused(400, 'EOF')
-  const model = field(scan, 'model')
+  const wrong = firstOfWrongType(route, scan)
+  if (wrong !== null) return refused(wrong.status, wrong.message)
+  const model = valueField(scan, 'model')
   const stream = field(scan, 'stream')
-  if (!isNull(model) && model.type !== 'string') {
-    const { status, message } = typeFault(route, model, 'model', 'string')
-    return refused(status, message)
-  }
-  if (!isNull(stream) && stream.type !== 'bool') {
-    const { status, message } = typeFault(route, stream, 'stream', 'bool')
-    return refused(status, message)
-  }
-  const name = named(route, isNull(model) ? '' : String(decodeField(body, model)))
+  const name = named(route, model === undefined ? '' : String(decodeField(body, model, SMALL_BYTES_MAX) ?? '\0'))
   if ('status' in name) return refused(name.status, name.message)
   const native = route.flavour === 'native'
-  const keepAlive = native ? decoded(body, field(scan, 'keep_alive')) : undefined
+  const keepAlive = native ? small(body, field(scan, 'keep_alive')) : undefined
   // The /v1 routes know neither options nor keep_alive (wire document, 3.5).
-  const reload = native
-    ? reloadOf(decoded(body, field(scan, 'options')), decoded(body, field(scan, 'shift')))
-    : noReload
+  const reload = native ? reloadOf(mergedOptions(body, scan), small(body, field(scan, 'shift'))) : noReload
   const call: Call = {
     ...name,
     route,
@@ -160,39 +210,7 @@ export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRea
     residencyKey: residencyKey(name.canonicalModel, reload),
     keepAlive,
     unloads: native && unloads(route, scan, body, keepAlive),
-    insertAt: native ? { offset: scan.end, first: scan.fields.length === 0 } : null,
+    insertAt: native ? { offset: scan.end, first: scan.isEmpty } : null,
   }
   return { kind: 'call', call }
-}
-
-/** The body with `keep_alive` added, so that it also wins over an explicit null. */
-export const withKeepAlive = (body: Uint8Array, call: Pick<Call, 'insertAt'>, json: string): Uint8Array =>
-  withMember(body, call, 'keep_alive', json)
-
-/** Call and body as a streamed one, whatever it asked for. */
-export const streamed = (body: Uint8Array, call: Call): { readonly body: Uint8Array; readonly call: Call } => {
-  if (call.insertAt === null) return { body, call }
-  const longer = withMember(body, call, 'stream', 'true')
-  const offset = call.insertAt.offset + longer.length - body.length
-  return { body: longer, call: { ...call, stream: true, insertAt: { offset, first: false } } }
-}
-
-/** The body with a member appended as the last one, so that it wins over any other of that name. */
-const withMember = (body: Uint8Array, call: Pick<Call, 'insertAt'>, name: string, json: string): Uint8Array => {
-  if (call.insertAt === null) return body
-  const { offset, first } = call.insertAt
-  const added = new TextEncoder().encode(`${first ? '' : ','}${JSON.stringify(name)}:${json}`)
-  return withInserted(body, offset, added)
-}
-
-/** The body of the load idiom for this call: its own reload options and keep-alive, nothing else. */
-export const loadBody = (call: Call, keepAliveJson: string | null): Uint8Array => {
-  const { options, shift } = call.reload
-  const parts = [`"model":${JSON.stringify(call.model)}`, '"stream":false']
-  if (Object.keys(options).length > 0) parts.push(`"options":${JSON.stringify(options)}`)
-  if (shift !== undefined) parts.push(`"shift":${JSON.stringify(shift)}`)
-  const keepAlive: unknown = call.keepAlive ?? JSON.parse(keepAliveJson ?? 'null')
-  // keep_alive 0 on an empty prompt would unload; the job itself carries it.
-  if (keepAlive !== null && !isZeroKeepAlive(keepAlive)) parts.push(`"keep_alive":${JSON.stringify(keepAlive)}`)
-  return new TextEncoder().encode(`{${parts.join(',')}}`)
 }

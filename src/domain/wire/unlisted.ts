@@ -1,6 +1,6 @@
 /** POSTs on paths that the route table does not know (ADR 0024): what names a model may load one and waits in the queue; it must never guess what such an answer means. */
-import type { Call } from './call.ts'
-import { decodeField, field, scanObject } from './go-json.ts'
+import { type Call, isCallMember } from './call.ts'
+import { decodeField, field, scanInTurns, valueField } from './go-json.ts'
 import { canonicalOf, parseModelName } from './model-name.ts'
 import { type Reload, reloadOf, residencyKey } from './residency.ts'
 import { flavourOf, type Route } from './routes.ts'
@@ -25,11 +25,15 @@ export const mayNameModel = (contentType: string): boolean => !UPLOAD.test(conte
 const noReload: Reload = { options: {}, shift: undefined }
 
 /** The call in a body that names a model; null when none is named there. The body is sent on as it is. */
-export const readUnlistedCall = (route: Route, body: Uint8Array): Call | null => {
-  const scan = scanObject(body)
-  const model = field(scan, 'model')
+export const readUnlistedCall = async (
+  route: Route,
+  body: Uint8Array,
+  turn: () => Promise<void>,
+): Promise<Call | null> => {
+  const scan = await scanInTurns(body, isCallMember, turn)
+  const model = valueField(scan, 'model')
   if (scan.kind !== 'object' || model?.type !== 'string') return null
-  const written = String(decodeField(body, model))
+  const written = String(decodeField(body, model, 4_096))
   const parsed = parseModelName(written)
   if (parsed.kind !== 'name') return null
   const decoded = (name: string): unknown => {

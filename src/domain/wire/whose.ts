@@ -27,8 +27,6 @@ export interface Asked {
   readonly cloud: boolean
   /** A path that foreman does not know: nothing is known about its answers either. */
   readonly unlisted?: boolean
-  /** The request names an Origin, which Ollama refuses without a word. */
-  readonly hasOrigin: boolean
 }
 
 const ollama: Whose = { kind: 'ollama' }
@@ -150,8 +148,8 @@ const whosePlain = (heard: Heard, asked: Asked): Whose => {
   if (aboutTheRequest.has(status)) return doubtful
   if (body.length === 0) {
     if (asked.unlisted === true && status < 300) return doubtful
-    // Ollama's answer to an Origin it does not know, and what is left of a handler of its that crashed.
-    if ((status === 403 && asked.hasOrigin) || status === 500) return doubtful
+    // What is left of a handler of Ollama's that crashed.
+    if (status === 500) return doubtful
   } else if (asked.unlisted === true && status < 300 && !isPage(heard)) {
     // Sound, pictures or words: whatever a newer version makes of it.
     return doubtful

@@ -1,12 +1,13 @@
 /** The Ollama surface: reads what a request needs, sends it by queue, bypass or control, and answers as Ollama would. */
 import type { Clock } from '../../domain/clock.ts'
 import { failure } from '../../domain/job/failure.ts'
-import { type Call, type Refusal, readCall, unknownModel } from '../../domain/wire/call.ts'
+import { type Call, type Refusal, readCallInTurns, unknownModel } from '../../domain/wire/call.ts'
 import { requestHeaders } from '../../domain/wire/headers.ts'
 import { preferredWaitMs } from '../../domain/wire/prefer.ts'
 import type { Route } from '../../domain/wire/routes.ts'
 import { readUnlistedCall } from '../../domain/wire/unlisted.ts'
 import type { Engine } from '../../engine/engine.ts'
+import { turn } from '../../engine/turn.ts'
 import { type BodyReader, decodedForPeek } from '../body.ts'
 import { refusal, refuse } from '../refuse.ts'
 import { pathAndQuery } from '../request-path.ts'
@@ -87,7 +88,7 @@ const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Arra
   const { admission, state, refresh } = deps.engine
   const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
   if (peeked === null) return refusal(route.flavour, 400, 'the request body is not valid zstd')
-  const read = readCall(route, peeked, request.headers.get('content-type') ?? '')
+  const read = await readCallInTurns(route, peeked, request.headers.get('content-type') ?? '', turn)
   if (read.kind === 'refused') return refuseAs(route, read)
   const { call } = read
   // A cloud generation may cost money: it is never sent twice.
@@ -108,7 +109,8 @@ const handleEmbed = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array
   const { state, embedsPast, hangs, refresh } = deps.engine
   const { inventory } = state.view
   const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
-  const read = peeked === null ? null : readCall(route, peeked, request.headers.get('content-type') ?? '')
+  const type = request.headers.get('content-type') ?? ''
+  const read = peeked === null ? null : await readCallInTurns(route, peeked, type, turn)
   // What foreman cannot read, does not know or need not load is the target's to answer.
   if (read?.kind !== 'call') return bypass(deps, passage, bytes, true, timer.timed)
   const { call } = read
@@ -130,7 +132,7 @@ const handleUnlisted = async (deps: OllamaDeps, strangers: Strangers, passage: P
   const pass = () => handleControl(deps, passage, bytes, (status) => strangers.answered(route.path, status))
   if (strangers.has(route.path)) return pass()
   const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
-  const call = peeked === null ? null : readUnlistedCall(route, peeked)
+  const call = peeked === null ? null : await readUnlistedCall(route, peeked, turn)
   if (call === null) return pass()
   if (call.cloud || state.view.inventory.get(call.canonicalModel)?.remote)
     return bypass(deps, passage, bytes, false, timer.timed)

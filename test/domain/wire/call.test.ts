@@ -1,7 +1,8 @@
 /** What foreman reads from a request, and that it changes nothing but the keep_alive. */
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { type Call, loadBody, readCall, streamed, unknownModel, withKeepAlive } from '../../../src/domain/wire/call.ts'
+import { type Call, readCall, unknownModel } from '../../../src/domain/wire/call.ts'
+import { loadBody, streamed, withKeepAlive } from '../../../src/domain/wire/call-body.ts'
 import { matchRoute, type Route } from '../../../src/domain/wire/routes.ts'
 import { seedOf } from '../../support/figures.ts'
 

@@ -1,11 +1,20 @@
 /** Go's view of a JSON body: the same members as JSON.parse, the same words for what is wrong, and never a throw. */
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { decodeField, field, scanObject } from '../../../src/domain/wire/go-json.ts'
+import {
+  decodeField,
+  field,
+  fieldsOf,
+  scanInTurns,
+  scanObject,
+  valueField,
+  withoutMembers,
+} from '../../../src/domain/wire/go-json.ts'
 import { seedOf } from '../../support/figures.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
-const scan = (text: string) => scanObject(bytes(text))
+const all = () => true
+const scan = (text: string) => scanObject(bytes(text), all)
 const faultOf = (text: string): string => {
   const scanned = scan(text)
   return scanned.kind === 'malformed' ? scanned.message : scanned.kind
@@ -79,6 +88,73 @@ test('keys match in any case, decoded, and the last of several wins', () => {
   expect(found && decodeField(bytes(text), found)).toBe('c')
   expect(field(scan(text), 'missing')).toBeUndefined()
   expect(field(scan('[]'), 'model')).toBeUndefined()
+  // ſ and the Kelvin sign fold to s and k; no other letter does.
+  for (const key of ['\u017ftream', '\\u017ftream', '\\u017fTREAM'])
+    expect(field(scan(`{"${key}":true}`), 'stream')).toBeDefined()
+  expect(field(scan('{"\u212aeep_alive":0}'), 'keep_alive')).toBeDefined()
+  expect(field(scan('{"me\u00dfages":[]}'), 'messages')).toBeUndefined()
+})
+
+test('null does not change what a name was before, as Go leaves it', () => {
+  const text = '{"model":"a","model":null,"MODEL":null,"stream":true,"stream":null}'
+  const model = valueField(scan(text), 'model')
+  expect(model && decodeField(bytes(text), model)).toBe('a')
+  expect(field(scan(text), 'stream')?.type).toBe('null')
+  expect(fieldsOf(scan(text), 'model').length).toBe(3)
+})
+
+test.each([
+  ['{"w":1,"a":2}', '{"a":2}'],
+  ['{"a":2,"w":1}', '{"a":2}'],
+  ['{"a":1,"w":2,"b":3}', '{"a":1,"b":3}'],
+  ['{ "w" : 1 , "W":2,"w":3 ,"a":4 }', '{ "a":4 }'],
+  ['{"a":1,"w":2,"w":3}', '{"a":1}'],
+  ['{"w":1,"a":2,"w":3,"b":4,"w":5}', '{"a":2,"b":4}'],
+  ['{"w":1}', '{}'],
+  ['{"w":1,"w":2}  x', '{}  x'],
+  ['{"a":1}', '{"a":1}'],
+])('%s without w is %s', (text, left) => {
+  const without = withoutMembers(bytes(text), scan(text), ({ key }) => key.toLowerCase() === 'w')
+  expect(new TextDecoder().decode(without.body)).toBe(left)
+  const again = scanObject(without.body, all)
+  if (again.kind !== 'object' || without.scan.kind !== 'object') throw new Error('no object')
+  const ranges = (fields: typeof again.fields) => fields.map(({ key, start, end }) => [key, start, end])
+  expect([ranges(without.scan.fields), without.scan.end]).toEqual([ranges(again.fields), again.end])
+})
+
+const MANY = 300_000
+const long = (text: string) => text.repeat(Math.ceil(3_000_000 / text.length))
+
+test.each<[string, string]>([
+  ['members', `{"a":1${Array.from({ length: MANY }, (_, i) => `,"k${i}":"v"`).join('')},"model":"m"}`],
+  ['items', `{"x":[${'1,'.repeat(1_500_000)}1],"model":"m"}`],
+  ['objects', `{"x":[${'{"a":{"b":null}},'.repeat(200_000)}1],"model":"m"}`],
+  ['escapes', `{"x":"${long('\\"')}","model":"m"}`],
+  ['backslashes', `{"x":"${long('\\\\')}","model":"m"}`],
+  ['long strings', `{"x":[${`"${'y'.repeat(5_000)}",`.repeat(600)}1],"model":"m"}`],
+  ['digits', `{"x":-${long('12')}.${long('34')}e+${long('5')},"model":"m"}`],
+  ['spaces', `{"x": ${long(' \n')} 1 ${long(' ')} , ${long('\t')} "model":"m"}`],
+  ['a key', `{"${long('k\\\\')}":1,"model":"m"}`],
+])('a large body of %s is read in turns, with the same result, and only what is wanted is kept', async (_, text) => {
+  const body = bytes(text.replaceAll('\\n', '\n').replaceAll('\\t', '\t'))
+  let turns = 0
+  const wanted = (key: string) => key === 'model'
+  const scanned = await scanInTurns(body, wanted, async () => void turns++)
+  expect(scanned).toEqual(scanObject(body, wanted))
+  if (scanned.kind !== 'object') throw new Error(JSON.stringify(scanned).slice(0, 200))
+  expect(scanned.fields.map(({ key }) => key)).toEqual(['model'])
+  expect(turns).toBeGreaterThanOrEqual(2)
+  const model = field(scanned, 'model')
+  expect(model && decodeField(body, model)).toBe('m')
+})
+
+test('a member that is said a million times costs a thousand, and the last one is right', () => {
+  const text = `{"model":"a"${',"model":null'.repeat(100_000)},"model":"z"}`
+  const scanned = scan(text)
+  if (scanned.kind !== 'object') throw new Error('no object')
+  expect(scanned.fields.length).toBeLessThanOrEqual(1_000)
+  const model = valueField(scanned, 'model')
+  expect(model && decodeField(bytes(text), model)).toBe('z')
 })
 
 test('a long string is jumped over, escapes and quotes in it included', () => {
@@ -114,7 +190,7 @@ test('a body that was cut off is called so, wherever it was cut', () => {
   const seed = seedOf('scan cut')
   const cut = fc.property(members, fc.nat(), (object, at) => {
     const whole = bytes(JSON.stringify(object))
-    const scanned = scanObject(whole.subarray(0, at % whole.length))
+    const scanned = scanObject(whole.subarray(0, at % whole.length), all)
     expect(scanned).toEqual(
       at % whole.length === 0 ? { kind: 'empty' } : { kind: 'malformed', message: 'unexpected EOF' },
     )
@@ -149,8 +225,8 @@ test('a body with a few bytes changed is an object exactly when its first value 
 test('no bytes make it throw', () => {
   const seed = seedOf('scan bytes')
   const any = fc.property(fc.uint8Array({ maxLength: 60 }), (tail) => {
-    scanObject(tail)
-    scanObject(new Uint8Array([0x7b, 0x22, ...tail]))
+    scanObject(tail, all)
+    scanObject(new Uint8Array([0x7b, 0x22, ...tail]), all)
   })
   fc.assert(any, { seed, numRuns: 10_000 })
 })

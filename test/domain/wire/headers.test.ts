@@ -15,12 +15,13 @@ const hopByHop: [string, string][] = [
 ]
 
 describe('on the way to the target', () => {
-  test('hop-by-hop headers, framing, Host, Expect and the client’s credentials stay behind', () => {
+  test('hop-by-hop headers, framing, Host, Expect and the client’s credentials stay behind, and the Origin, which foreman has judged', () => {
     const own: [string, string][] = [
       ['Host', 'a'],
       ['Content-Length', '3'],
       ['Expect', '100-continue'],
       ['authorization', 'Bearer client'],
+      ['Origin', 'http://x'],
     ]
     expect(requestHeaders([...hopByHop, ...own, ['X-Mine', '1']])).toEqual([['X-Mine', '1']])
   })
