@@ -4,8 +4,9 @@ import { exactRoute, matchRoute, type Route } from '../domain/wire/routes.ts'
 import { mayNameModel, unlistedRoute } from '../domain/wire/unlisted.ts'
 import type { Forward } from './ollama/forward.ts'
 import type { OllamaHandler } from './ollama/handler.ts'
+import { redirect } from './redirect.ts'
 import { notFound } from './refuse-by-path.ts'
-import { decodedPath, pathAndQuery, pathOf } from './request-path.ts'
+import { decodedPath, pathOf } from './request-path.ts'
 import type { Timing } from './timing.ts'
 
 export interface OllamaPathsDeps {
@@ -15,15 +16,6 @@ export interface OllamaPathsDeps {
 
 const notAllowed = (allow: string) =>
   new Response('405 method not allowed', { status: 405, headers: { 'Content-Type': 'text/plain', Allow: allow } })
-
-/** Go's redirects: a page for GET, nothing for the others. */
-const redirect = (method: string, status: 301 | 307, path: string, query: string): Response => {
-  const location = encodeURI(path) + query
-  if (method !== 'GET') return new Response(null, { status, headers: { Location: location } })
-  const text = status === 301 ? 'Moved Permanently' : 'Temporary Redirect'
-  const headers = { 'Content-Type': 'text/html; charset=utf-8', Location: location }
-  return new Response(`<a href="${location.replaceAll('"', '%22')}">${text}</a>.\n\n`, { status, headers })
-}
 
 const isRunning = () => new Response('Ollama is running', { headers: { 'Content-Type': 'text/plain; charset=utf-8' } })
 
@@ -57,7 +49,7 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
       case 'route':
         return take(matched.route, request, timing)
       case 'redirect':
-        return redirect(method, matched.status, matched.location, pathAndQuery(request).slice(pathOf(request).length))
+        return redirect(request, matched.status, encodeURI(matched.location))
       case 'not-allowed':
         return notAllowed(matched.allow)
       case 'unknown':

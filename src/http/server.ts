@@ -7,6 +7,7 @@ import { type HealthDeps, healthRoutes } from './health.ts'
 import { type JobsRoutesDeps, jobsRefusal, jobsRoutes } from './jobs/routes.ts'
 import { type MetricsText, metricsRoutes } from './metrics.ts'
 import { createOllamaPaths, type OllamaPaths, type OllamaPathsDeps } from './ollama-paths.ts'
+import { createSlashRedirect } from './redirect.ts'
 import { refusal } from './refuse.ts'
 import { isJobsPath, notFound } from './refuse-by-path.ts'
 import { pathOf } from './request-path.ts'
@@ -31,7 +32,8 @@ const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER
 /** The router; whoever uses it without the guard gets no further than its first handler. */
 const createRouter = (deps: AppDeps, ollama: OllamaPaths) => {
   const { visitors, onBug } = deps
-  const router = new Elysia()
+  // A slash at the end is another path, as on Ollama's: it is redirected below.
+  const router = new Elysia({ strictPath: true })
     .use(jobsRoutes({ ...deps.jobs, visitors, onBug }))
     .onError(({ code, error, request }) => {
       if (code === 'NOT_FOUND') return notFound()
@@ -42,10 +44,13 @@ const createRouter = (deps: AppDeps, ollama: OllamaPaths) => {
     .use(healthRoutes(deps.health))
     .use(metricsRoutes(deps.metrics))
   for (const routes of deps.routes ?? []) router.use(routes)
+  const slashRedirect = createSlashRedirect(router.routes)
   router.all(
     '/*',
     ({ request }) => {
       const { asked, timing } = visitors.of(request)
+      const elsewhere = slashRedirect(asked)
+      if (elsewhere !== null) return elsewhere
       return isJobsPath(pathOf(asked)) ? jobsRefusal(asked) : ollama.find(asked, timing)
     },
     { parse: 'none', detail: { hide: true } },

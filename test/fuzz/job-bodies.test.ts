@@ -105,7 +105,7 @@ const makers: readonly ((dice: Dice) => Buffer)[] = [
 ]
 
 const postOf = (body: Buffer, type: string, dice: Dice): Buffer => {
-  const lines = [`POST /jobs${dice.pick(['', '', '/', '?x=1', '?%zz'])} HTTP/1.1`, 'Host: x.local']
+  const lines = [`POST /jobs${dice.pick(['', '', '', '?', '?x=1'])} HTTP/1.1`, 'Host: x.local']
   if (type !== '') lines.push(`Content-Type: ${type}`)
   if (dice.chance(0.05)) lines.push(`Content-Encoding: ${dice.pick(['zstd', 'gzip', 'nonsense'])}`)
   if (dice.chance(0.05)) lines.push(`Prefer: ${dice.pick(['wait=0', 'wait=-1', 'wait=x', 'respond-async', ''])}`)

@@ -330,7 +330,7 @@ describe('refusals', () => {
     for (const answer of [
       'GET /jobs 200 application/json',
       'GET /jobs?limit=1 200 application/json',
-      'GET /jobs/ 200 application/json',
+      'GET /jobs/ 301 text/html',
       'GET /jobs/x 404 application/problem+json',
       'PUT /jobs/x 405 application/problem+json',
       'GET /jobs/x/y/z/a 404 application/problem+json',

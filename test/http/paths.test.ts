@@ -98,6 +98,20 @@ describe('a path with one meaning', () => {
     expect([posted.status, headerOf(posted, 'location')]).toEqual([307, '/api/chat?a=b'])
   })
 
+  test('of foreman itself is redirected as those of Ollama are', async () => {
+    for (const [method, path, status, location] of [
+      ['POST', '/jobs/', 307, '/jobs'],
+      ['GET', '/jobs/?limit=1', 301, '/jobs?limit=1'],
+      ['DELETE', '/jobs/x/', 307, '/jobs/x'],
+      ['GET', '/livez/', 301, '/livez'],
+      ['HEAD', '/metrics/', 301, '/metrics'],
+    ] as const) {
+      const answer = await ask(method, path)
+      expect([path, answer.status, headerOf(answer, 'location')]).toEqual([path, status, location])
+    }
+    expect((await ask('PUT', '/jobs/x/')).status).toBe(405)
+  })
+
   test('comes to the same route whatever foreman is called', async () => {
     for (const host of ['a', 'ab', 'nas', 'foreman.local', 'evil/jobs?', ':1', '']) {
       const answer = await ask('GET', '/jobs/01M7Z4BPW8T93C8K41K5GH5ZQW', host)
