@@ -41,3 +41,7 @@ export const withInserted = (bytes: Uint8Array, offset: number, added: Uint8Arra
   out.set(bytes.subarray(offset), offset + added.length)
   return out
 }
+
+/** Whether two byte strings are equal. */
+export const isSame = (a: Uint8Array, b: Uint8Array): boolean =>
+  a === b || (a.length === b.length && a.every((byte, i) => byte === b[i]))

@@ -4,6 +4,7 @@ import type { Paces, Running } from '../domain/job/eta.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { KeepAlivePolicy } from '../domain/wire/keep-alive.ts'
 import { type AdmissionDesk, createAdmission } from './admission.ts'
+import { type Awaited, createAwaited } from './awaited.ts'
 import type { Board } from './board.ts'
 import type { Bus } from './bus.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
@@ -18,12 +19,14 @@ import { createPaceWatch } from './pace-watch.ts'
 import { createPatience, type Patience } from './patience.ts'
 import { createPoller, type Poller } from './poller.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
-import { probeOllama } from './probe.ts'
+import { type Probed, probeOllama } from './probe.ts'
+import { createPulse } from './pulse.ts'
 import { createQuiet, type Quiet } from './quiet.ts'
 import { createRescue, type Rescuers } from './rescue.ts'
 import { createRoster } from './roster.ts'
 import { slotsOf } from './slots.ts'
 import { createTargetState, type TargetState } from './state.ts'
+import { createStop } from './stop.ts'
 import { createToil } from './toil.ts'
 import { type WorkerView, workerView } from './worker-view.ts'
 
@@ -78,7 +81,9 @@ export interface Engine {
   patience(): Patience
   /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
+  readonly whoAnswers: (signal?: AbortSignal) => Promise<Probed>
   readonly hangs: Pick<Hangs, 'watch'>
+  readonly awaited: Pick<Awaited, 'begin' | 'over'>
   /** Whether embeddings of this model go past the queue now (FOREMAN_EMBED). */
   embedsPast(canonicalModel: string): boolean
   /** Asks again what the target holds, at most once a second. */
@@ -92,21 +97,8 @@ export interface Engine {
   stop(graceMs: number): Promise<void>
 }
 
-const TICK_MS = 1_000
 // A lost nudge must not leave a job waiting for ever: a dispatcher that has not come round for so long is woken.
 const QUIET_TURNS_MS = 5_000
-
-/** Ticks once a second, so that somebody can see that the event loop lives. */
-const createPulse = (clock: Clock, beat: (nowMs: number) => void) => {
-  let tickedAtMs = clock.monotonicMs()
-  let cancel = () => {}
-  const tick = () => {
-    tickedAtMs = clock.monotonicMs()
-    beat(tickedAtMs)
-    cancel = clock.after(TICK_MS, tick)
-  }
-  return { start: tick, stop: () => cancel(), tickedAtMs: () => tickedAtMs }
-}
 
 /** Builds the dispatcher and what it runs on. */
 const createWork = (deps: EngineDeps) => {
@@ -175,6 +167,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
   const work = createWork(deps)
   const { state, callers, rescuers, roster, quiet, dispatcher, nudge, intake, pace, hangs } = work
   const isBusy = () => roster.seats.length > 0
+  const awaited = createAwaited({ callers, hurry: () => poller.hurry() })
   const poller = createPoller({
     target,
     state,
@@ -182,33 +175,21 @@ export const createEngine = (deps: EngineDeps): Engine => {
     emit,
     pollIntervalMs: config.pollIntervalMs,
     isBusy,
-    isAwaited: () => callers.size > 0,
+    isAwaited: awaited.isAwaited,
   })
   const admission = createAdmission({ keepAlive: config.keepAlive, view: () => state.view, poll: poller.poll })
   const jobs = new AsyncJobs({ ...deps, roster, admission, state, board, emit, nudge, maxAttempts: config.maxAttempts })
   const janitor = createJanitor({ sweep: deps.sweep, clock, emit, jobTtlMs: config.jobTtlMs, isBusy })
   const unsubscribe = state.onReachability((reachable) => {
     if (reachable) quiet.look()
-    else if (callers.size > 0) poller.hurry()
+    else if (awaited.isAwaited()) poller.hurry()
   })
   const pulse = createPulse(clock, (nowMs) => {
     if (!queue.isEmpty() && nowMs - dispatcher.turnedAtMs > QUIET_TURNS_MS) dispatcher.nudge()
   })
   let stopping: Promise<void> | null = null
 
-  const stop = async (graceMs: number) => {
-    unsubscribe()
-    quiet.close()
-    jobs.close()
-    await intake.close()
-    await Promise.all([dispatcher.stop(graceMs), poller.stop(), janitor.stop()])
-    // The last job may have gone back to wait for another attempt.
-    await intake.close()
-    intake.stop()
-    hangs.stop()
-    pulse.stop()
-  }
-
+  const stop = createStop({ ...work, awaited, jobs, poller, janitor, pulse, unsubscribe })
   return {
     state,
     admission,
@@ -222,7 +203,9 @@ export const createEngine = (deps: EngineDeps): Engine => {
     poller,
     callers,
     probe: work.probe,
+    whoAnswers: (signal) => probeOllama(target, signal),
     hangs,
+    awaited,
     embedsPast: (model) => config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model)),
     refresh: createRefresh({ look: work.look, state, clock }),
     nudge,

@@ -1,4 +1,5 @@
 /** Asks the target what it has and what it holds, and notices its return; a failed poll keeps the last knowledge. */
+import { isSame } from '../domain/bytes.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import {
@@ -89,7 +90,8 @@ const askAll = async (target: SendTarget, view: TargetView, signal: AbortSignal)
   return {
     kind: 'polled',
     inventory,
-    tagsBody: tags.body,
+    // The same list stays the same object, so that whoever holds on to it sees that nothing has changed.
+    tagsBody: view.tagsBody !== null && isSame(view.tagsBody, tags.body) ? view.tagsBody : tags.body,
     psBody: ps.body,
     residents: residentsFrom(ps.json) ?? [],
     version: version?.kind === 'answered' ? versionOf(version.json) : known,

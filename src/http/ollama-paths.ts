@@ -1,8 +1,7 @@
 /** Every path that no other route takes, as Ollama matches it: its table, its redirects, its refusals; it must never guess. */
-
 import { exactRoute, matchRoute, type Route } from '../domain/wire/routes.ts'
 import { mayNameModel, unlistedRoute } from '../domain/wire/unlisted.ts'
-import type { Forward } from './ollama/forward.ts'
+import type { Forward } from './ollama/forwarding.ts'
 import type { OllamaHandler } from './ollama/handler.ts'
 import { redirect } from './redirect.ts'
 import { notFound } from './refuse-by-path.ts'
@@ -30,6 +29,7 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
       body,
       repeatable: false,
       patient: false,
+      endsOn: body === null ? 'doubt' : 'absence',
       onStream: timing.streaming,
       onEnd: timing.timed,
     })

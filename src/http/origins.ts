@@ -28,7 +28,7 @@ const ALLOWED_HEADERS = [
 ].join(',')
 const ALLOWED_METHODS = 'GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS'
 const EXPOSED_HEADERS = 'Location,Retry-After,ETag,Content-Range,Idempotency-Replayed,Preference-Applied'
-const EXPOSED_OWN = 'X-Foreman-Job-Id,X-Foreman-Queue-Ms,X-Foreman-Served-By,X-Foreman-Model'
+const EXPOSED_OWN = 'X-Foreman-Job-Id,X-Foreman-Queue-Ms,X-Foreman-Served-By,X-Foreman-Model,X-Foreman-Answered-From'
 const MAX_AGE_S = '43200'
 
 const patternOf = (origin: string): RegExp => {

@@ -9,7 +9,8 @@ import { createGuard, type GuardRules } from './guard.ts'
 import { type HealthDeps, healthPaths } from './health.ts'
 import { createHopGuard } from './hops.ts'
 import type { JobsRoutesDeps } from './jobs/routes.ts'
-import { createForward, type ForwardTarget } from './ollama/forward.ts'
+import type { ForwardTarget } from './ollama/attempt.ts'
+import { createForward } from './ollama/forward.ts'
 import { createOllamaHandler } from './ollama/handler.ts'
 import { createApp } from './server.ts'
 import type { Visitors } from './visitors.ts'
@@ -63,10 +64,10 @@ const rulesOf = ({ token, addr, hosts, origins, publicUrl }: SurfaceDeps['config
 /** The app of one foreman. */
 export const createSurface = (deps: SurfaceDeps) => {
   const { config, engine, clock, random, isDraining, onBug, version, metrics, newId, target } = deps
-  const missed = () => {
-    if (engine.state.view.reachable) void engine.poller.poll()
-  }
-  const forward = createForward({ target, clock, random, probe: engine.probe, missed, patience: engine.patience })
+  const lookNow = () => void engine.poller.poll()
+  const { state, patience, awaited } = engine
+  const probe = engine.whoAnswers
+  const forward = createForward({ target, clock, random, state, probe, lookNow, patience, awaited })
   const { guard, returned } = createHopGuard(createGuard(rulesOf(config)), deps.instance)
   const bodies = createBodyReader(config, clock)
   const { readOnly, syncDeadlineMs, artifactInlineMaxBytes, publicUrl } = config

@@ -234,7 +234,7 @@ describe('beside the queue', () => {
     simulator.fault({ kind: 'refuse' })
     const waiting = askOnce(foreman.port, embedding)
     simulator.fault({ kind: 'refuse' })
-    const impatient = await askOnce(foreman.port, post('/api/show', { model: 'tiny' }))
+    const impatient = await askOnce(foreman.port, post('/api/copy', { source: 'tiny', destination: 'twin' }))
     expect({ status: impatient.status, retryAfter: headerOf(impatient, 'retry-after') }).toEqual({
       status: 503,
       retryAfter: '5',

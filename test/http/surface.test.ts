@@ -242,7 +242,7 @@ describe('while the target sleeps', () => {
       const asleep = await askOnce(foreman.port, get('/api/tags'))
       expect([asleep.status, asleep.body.toString()]).toEqual([200, awake.body.toString()])
     }
-    const ps = await askOnce(foreman.port, get('/api/ps'))
-    expect([ps.status, headerOf(ps, 'retry-after')]).toEqual([503, '5'])
+    const pulled = await askOnce(foreman.port, post('/api/pull', { model: 'tiny' }))
+    expect([pulled.status, headerOf(pulled, 'retry-after')]).toEqual([503, '5'])
   })
 })

@@ -12,7 +12,9 @@ import { type BodyReader, decodedForPeek } from '../body.ts'
 import { refusal, refuse } from '../refuse.ts'
 import { pathAndQuery } from '../request-path.ts'
 import { SyncCaller } from './answer.ts'
-import type { Forward } from './forward.ts'
+import { createControl } from './control.ts'
+import type { Forward } from './forwarding.ts'
+import { createKnown } from './known.ts'
 import { createStrangers, isNoRoute, type Strangers } from './strangers.ts'
 
 export interface OllamaDeps {
@@ -81,7 +83,16 @@ const bypass = (
   body: Uint8Array,
   repeatable: boolean,
   onEnd: (status: number) => void,
-) => forward(request, { flavour: route.flavour, body, repeatable, patient: true, onStream: timer.streaming, onEnd })
+) =>
+  forward(request, {
+    flavour: route.flavour,
+    body,
+    repeatable,
+    patient: true,
+    endsOn: repeatable ? 'absence' : 'liveness',
+    onStream: timer.streaming,
+    onEnd,
+  })
 
 const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array) => {
   const { route, request, timer } = passage
@@ -125,11 +136,18 @@ const handleEmbed = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array
   return bypass(deps, passage, bytes, true, onEnd).finally(hangs.watch(call.canonicalModel))
 }
 
+interface UnlistedDeps extends OllamaDeps {
+  readonly strangers: Strangers
+  readonly control: ReturnType<typeof createControl>
+}
+
 /** A path that foreman does not know: queued when its body names a model that is installed, else the target's to answer at once. */
-const handleUnlisted = async (deps: OllamaDeps, strangers: Strangers, passage: Passage, bytes: Uint8Array) => {
+const handleUnlisted = async (deps: UnlistedDeps, passage: Passage, bytes: Uint8Array) => {
+  const { strangers, control } = deps
   const { route, request, timer } = passage
   const { admission, state, refresh } = deps.engine
-  const pass = () => handleControl(deps, passage, bytes, (status) => strangers.answered(route.path, status))
+  const ended = (status: number) => strangers.answered(route.path, status)
+  const pass = () => control({ ...passage, body: bytes, ended })
   if (strangers.has(route.path)) return pass()
   const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
   const call = peeked === null ? null : await readUnlistedCall(route, peeked, turn)
@@ -145,53 +163,21 @@ const handleUnlisted = async (deps: OllamaDeps, strangers: Strangers, passage: P
   return response
 }
 
-const lastTags = ({ engine }: OllamaDeps, route: Route): Response | null => {
-  const { tagsBody } = engine.state.view
-  if (route.path !== '/api/tags' || tagsBody === null) return null
-  return new Response(tagsBody.slice(), { headers: { 'Content-Type': 'application/json; charset=utf-8' } })
-}
-
-const handleControl = async (
-  deps: OllamaDeps,
-  passage: Passage,
-  body: Uint8Array | null | 'stream',
-  ended: (status: number) => void = () => {},
-) => {
-  const { route, request, timer } = passage
-  const { poller, state } = deps.engine
-  const cached = state.view.reachable ? null : lastTags(deps, route)
-  if (cached !== null) return cached
-  const repeatable = request.method === 'GET' || request.method === 'HEAD'
-  const onEnd = (status: number) => {
-    timer.timed()
-    ended(status)
-    // What is installed may have changed: look at once.
-    if (route.writes && status < 300) void poller.poll()
-  }
-  // It may have fallen asleep since the last poll.
-  const instead = () => lastTags(deps, route)
-  return deps.forward(request, {
-    flavour: route.flavour,
-    body,
-    repeatable,
-    patient: false,
-    onStream: timer.streaming,
-    onEnd,
-    instead,
-  })
-}
-
 /** The handler of every route in the table. */
-export const createOllamaHandler =
-  (deps: OllamaDeps, strangers = createStrangers(() => deps.engine.state.view.version)): OllamaHandler =>
-  async (route, request, timer) => {
+export const createOllamaHandler = (
+  deps: OllamaDeps,
+  strangers = createStrangers(() => deps.engine.state.view.version),
+): OllamaHandler => {
+  const known = createKnown({ view: () => deps.engine.state.view, clock: deps.clock })
+  const control = createControl({ ...deps, known })
+  return async (route, request, timer) => {
     const passage = { route, request, timer }
     if (route.writes && deps.readOnly) return refuse(route.flavour, failure('read_only'))
     if (deps.isDraining() && (route.writes || (route.class !== 'control' && !route.unlisted)))
       return refuse(route.flavour, failure('draining'))
     if (route.largeBody || (request.body === null && route.class === 'control')) {
       timer.untimed()
-      return handleControl(deps, passage, route.largeBody ? 'stream' : null)
+      return control({ ...passage, body: route.largeBody ? 'stream' : null })
     }
     const read = await deps.bodies.read(request)
     timer.untimed()
@@ -199,12 +185,13 @@ export const createOllamaHandler =
     if (read.kind === 'failed') return refuse(route.flavour, read.failure)
     const { bytes, release } = read
     try {
-      if (route.unlisted) return await handleUnlisted(deps, strangers, passage, bytes)
+      if (route.unlisted) return await handleUnlisted({ ...deps, strangers, control }, passage, bytes)
       if (route.class === 'queued') return await handleQueued(deps, passage, bytes)
       if (route.class === 'bypass') return await handleEmbed(deps, passage, bytes)
-      return await handleControl(deps, passage, bytes)
+      return await control({ ...passage, body: bytes })
     } finally {
       // With the first byte of the answer the request has been sent for good.
       release()
     }
   }
+}

@@ -1,0 +1,16 @@
+/** Ticks once a second, so that somebody can see that the event loop lives. */
+import type { Clock } from '../domain/clock.ts'
+
+const TICK_MS = 1_000
+
+/** `beat` is called at every tick. */
+export const createPulse = (clock: Clock, beat: (nowMs: number) => void) => {
+  let tickedAtMs = clock.monotonicMs()
+  let cancel = () => {}
+  const tick = () => {
+    tickedAtMs = clock.monotonicMs()
+    beat(tickedAtMs)
+    cancel = clock.after(TICK_MS, tick)
+  }
+  return { start: tick, stop: () => cancel(), tickedAtMs: () => tickedAtMs }
+}
