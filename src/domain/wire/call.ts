@@ -12,7 +12,7 @@ import {
 } from './go-json.ts'
 import { isZeroKeepAlive } from './keep-alive.ts'
 import { canonicalOf, parseModelName } from './model-name.ts'
-import { multipartField } from './multipart.ts'
+import { multipartField, multipartFieldInTurns } from './multipart.ts'
 import { type Reload, reloadOf, residencyKey } from './residency.ts'
 import type { Route } from './routes.ts'
 
@@ -132,8 +132,8 @@ const named = (route: Route, model: string): Pick<Call, 'model' | 'canonicalMode
 
 const noReload: Reload = { options: {}, shift: undefined }
 
-const readMultipart = (route: Route, body: Uint8Array, contentType: string): CallRead => {
-  const name = named(route, multipartField(body, contentType, 'model') ?? '')
+const callOfForm = (route: Route, model: string | null): CallRead => {
+  const name = named(route, model ?? '')
   if ('status' in name) return refused(name.status, name.message)
   const call: Call = {
     ...name,
@@ -172,7 +172,7 @@ const TRANSCRIPTIONS = '/v1/audio/transcriptions'
 
 /** Reads a queued route's body. `contentType` matters for transcriptions alone; Ollama ignores it elsewhere. */
 export const readCall = (route: Route, body: Uint8Array, contentType: string): CallRead => {
-  if (route.path === TRANSCRIPTIONS) return readMultipart(route, body, contentType)
+  if (route.path === TRANSCRIPTIONS) return callOfForm(route, multipartField(body, contentType, 'model'))
   return readScanned(route, body, scanObject(body, isCallMember))
 }
 
@@ -183,7 +183,8 @@ export const readCallInTurns = async (
   contentType: string,
   turn: () => Promise<void>,
 ): Promise<CallRead> => {
-  if (route.path === TRANSCRIPTIONS) return readMultipart(route, body, contentType)
+  if (route.path === TRANSCRIPTIONS)
+    return callOfForm(route, await multipartFieldInTurns(body, contentType, 'model', turn))
   return readScanned(route, body, await scanInTurns(body, isCallMember, turn))
 }
 
