@@ -179,15 +179,19 @@ export const passStream = async (deps: PassDeps, reply: Answered, caller: Caller
     return away
   }
   const { route } = caller.call
-  const watch = route.unlisted
-    ? createUnlistedWatch(route, contentType, encoded)
-    : createStreamWatch(route.flavour, contentType, encoded)
+  const startWatch = () =>
+    route.unlisted
+      ? createUnlistedWatch(route, contentType, encoded)
+      : createStreamWatch(route.flavour, contentType, encoded)
   if (body.complete !== null) {
+    const watch = startWatch()
     watch.push(body.complete)
     const outcome = endOf(deps, reply, watch, { kind: 'end' })
     if (outcome.kind === 'done') caller.answer({ status, headers, body: body.complete })
-    return outcome
+    // A failure after other chunks is told after them, as if they had come one by one.
+    if (outcome.kind === 'done' || (body.chunks ?? 1) <= 1) return outcome
   }
+  const watch = startWatch()
   const end = await pump(deps, reply, caller, watch, opening)
   if (end === null) {
     body.cancel()

@@ -15,6 +15,8 @@ export type BodyRead =
 
 export interface ReplyBody {
   readonly complete: Uint8Array | null
+  /** How many of the target's chunks `complete` is; one where that is not known. */
+  readonly chunks?: number
   read(): Promise<BodyRead>
   cancel(): void
 }

@@ -132,7 +132,7 @@ export class Exchange implements ConnectionUser, ReplySink, Tap {
     const queue = this.#queue
     if (queue === null) return
     this.#phase = 'body'
-    if (this.#parser.chunks <= 1) queue.settle()
+    queue.settle(this.#parser.chunks)
     this.#deps.settled({
       kind: 'answered',
       status: head.status,

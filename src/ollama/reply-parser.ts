@@ -27,7 +27,7 @@ type Step = 'head' | 'length' | 'close' | 'size' | 'data' | 'data-end' | 'traile
 /** One parser per answer. `leftOver` tells whether bytes followed the end of it. */
 export class ReplyParser {
   leftOver = false
-  /** HTTP chunks that have begun, the last one not counted. */
+  /** HTTP chunks so far, the empty last one not counted. */
   chunks = 0
   /** Says what was wrong once `push` has answered `malformed`. */
   problem = ''

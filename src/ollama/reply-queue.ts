@@ -17,6 +17,7 @@ const CHUNK_COST_BYTES = 128
 /** The reading side of one answer. */
 export class ReplyQueue implements ReplyBody {
   complete: Uint8Array | null = null
+  chunks = 0
   #tap: Tap
   #chunks: Uint8Array[] = []
   #next = 0
@@ -55,8 +56,9 @@ export class ReplyQueue implements ReplyBody {
   }
 
   /** To be called once the bytes of the first push have been parsed; only then is it known whether that was all. */
-  settle(): void {
+  settle(chunks: number): void {
     if (this.#last?.kind !== 'end' || this.#chunks.length > 1) return
+    this.chunks = chunks
     this.complete = this.#chunks[0] ?? new Uint8Array(0)
   }
 

@@ -59,8 +59,10 @@ export type Reply =
 
 /** The body of an answer. Whoever gets one reads it to its end or cancels it; a forgotten body keeps its socket. */
 export interface ReplyBody {
-  /** The whole body when it had arrived together with the head as at most one chunk; `read` is then not needed. */
+  /** The whole body when it had arrived together with the head; `read` is then not needed. */
   readonly complete: Uint8Array | null
+  /** How many of the target's chunks `complete` is. */
+  readonly chunks: number
   /** What came next, whole chunks that came together as one piece. One read at a time; never rejects for network reasons. */
   read(): Promise<BodyRead>
   /** Closes the socket at once, unless the whole body has already arrived. */

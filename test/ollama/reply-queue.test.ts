@@ -57,16 +57,16 @@ test('a failure comes after what had arrived, and is repeated', async () => {
   expect((await queue.read()).kind).toBe('broken')
 })
 
-test('one chunk and the end make it complete, two do not', () => {
+test('one piece and the end make it complete, two do not', () => {
   const { queue } = create()
   queue.push(new Uint8Array([7]))
   queue.close({ kind: 'end' })
-  queue.settle()
+  queue.settle(1)
   expect(queue.complete).toEqual(new Uint8Array([7]))
   const { queue: longer } = create()
   longer.push(new Uint8Array(1))
   longer.push(new Uint8Array(1))
   longer.close({ kind: 'end' })
-  longer.settle()
+  longer.settle(2)
   expect(longer.complete).toBeNull()
 })
