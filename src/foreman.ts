@@ -38,7 +38,8 @@ const drain = async (
 ) => {
   const giveUp = new Promise<void>((resolve) => void clock.after(graceMs + STOP_MARGIN_MS, resolve))
   const until = clock.monotonicMs() + graceMs
-  await Promise.race([Promise.all([running.stop(), engine.stop(graceMs)]), giveUp])
+  // The parts hear how the last jobs end.
+  await Promise.race([engine.stop(graceMs).then(running.stop), giveUp])
   // Nobody is told more; and what the drain itself made happen is owed by now, and told after the next start.
   board.close()
   const leftMs = Math.min(TRY_GRACE_MS, Math.max(STOP_MARGIN_MS / 2, until - clock.monotonicMs()))

@@ -45,37 +45,35 @@ export const createBus = ({ failed }: BusDeps): Bus => {
     failed(subscriber.who, error, subscriber.failures)
   }
 
-  const drain = (subscriber: Subscriber) => {
-    const waiting = subscriber.backlog ?? []
-    subscriber.backlog = null
-    for (let at = 0; at < waiting.length; at++) {
-      deliver(subscriber, waiting[at] as EngineEvent)
-      // Slow again: the others go on waiting, in their order.
-      if (subscriber.backlog !== null) {
-        subscriber.backlog = waiting.slice(at + 1)
-        return
-      }
+  /** Its promise when the handler is slow about this event, else null. */
+  const call = (subscriber: Subscriber, event: EngineEvent): Promise<unknown> | null => {
+    try {
+      const told = subscriber.handler(event)
+      return told instanceof Promise ? told.catch((error: unknown) => fail(subscriber, error)) : null
+    } catch (error) {
+      fail(subscriber, error)
+      return null
     }
   }
 
+  /** What waited, in its order; what is told meanwhile waits behind it. */
+  const drain = async (subscriber: Subscriber, backlog: EngineEvent[], first: Promise<unknown>) => {
+    await first
+    for (let event = backlog.shift(); event !== undefined; event = backlog.shift()) await call(subscriber, event)
+    subscriber.backlog = null
+  }
+
   const deliver = (subscriber: Subscriber, event: EngineEvent) => {
-    if (subscriber.backlog !== null) {
-      if (subscriber.backlog.length < BACKLOG_MAX) subscriber.backlog.push(event)
+    const { backlog } = subscriber
+    if (backlog !== null) {
+      if (backlog.length < BACKLOG_MAX) backlog.push(event)
       else fail(subscriber, new Error(`more than ${BACKLOG_MAX} events wait: ${event.event} is dropped`))
       return
     }
-    try {
-      const told = subscriber.handler(event)
-      if (!(told instanceof Promise)) return
-      subscriber.backlog = []
-      const next = () => drain(subscriber)
-      told.then(next, (error: unknown) => {
-        fail(subscriber, error)
-        next()
-      })
-    } catch (error) {
-      fail(subscriber, error)
-    }
+    const slow = call(subscriber, event)
+    if (slow === null) return
+    subscriber.backlog = []
+    void drain(subscriber, subscriber.backlog, slow)
   }
 
   const tell = (event: EngineEvent) => {

@@ -28,6 +28,8 @@ export interface ConclusionDeps {
   readonly withdrawn: (jobId: string, reason: Order['reason']) => void
   /** The job waits again. */
   readonly waitsAgain: (jobId: string) => void
+  /** The target has done a job: nobody's patience runs on. */
+  readonly targetWorks: () => void
   readonly clock: Clock
   readonly random: Random
   readonly emit: Emit
@@ -90,6 +92,11 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
     const { committed, patience } = caller
     if (isMissing(outcome)) patience?.absent()
     else patience?.present()
+    // What it has done says more than what could not be reached a moment ago; and whoever bears a busy target bears it no longer.
+    if (outcome.kind === 'done') {
+      state.reached()
+      deps.targetWorks()
+    }
     const patienceUntil = patience === null ? null : now + patience.leftMs()
     const told = outcome.kind === 'unreached' ? { ...outcome, message: state.absenceWords(outcome.message) } : outcome
     return decide(told, { job, committed, now, chance: deps.random(), patienceUntil })
@@ -144,8 +151,12 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
     fail(job, caller) {
       const verdict: Verdict = { to: 'failed', failure: failure('internal'), answer: null, told: false }
       announce(job, verdict, { kind: 'left' })
-      caller?.fail(verdict.failure, null, false)
       deps.release(job.id)
+      try {
+        caller?.fail(verdict.failure, null, false)
+      } catch (error) {
+        emit({ event: 'loop_failed', loop: 'dispatcher', error })
+      }
       return { mayLinger: false, run: () => write(job, verdict, { outcome: { kind: 'left' }, artifacts: [] }) }
     },
   }

@@ -71,14 +71,21 @@ export class Dispatcher {
     this.#loop.nudge()
   }
 
-  /** Claims nothing from now on; resolves when no job runs any more, with the function that ends the hold. */
-  hold(): Promise<() => void> {
+  /** Claims nothing from now on; resolves when no job runs any more, with the function that ends the hold, or with null when `until` fires. */
+  hold(until: AbortSignal): Promise<(() => void) | null> {
     return new Promise((resolve) => {
-      const emptied = () => resolve(release)
+      if (until.aborted) return resolve(null)
       const release = () => {
         this.#holds.delete(emptied)
+        until.removeEventListener('abort', giveUp)
         this.nudge()
       }
+      const emptied = () => resolve(release)
+      const giveUp = () => {
+        release()
+        resolve(null)
+      }
+      until.addEventListener('abort', giveUp, { once: true })
       this.#holds.add(emptied)
       this.nudge()
     })
@@ -91,7 +98,8 @@ export class Dispatcher {
 
   /** Claims nothing more; lets what runs finish within `graceMs`, then puts it back. Every caller waits for the end. */
   stop(graceMs: number): Promise<void> {
-    this.#stopping ??= this.#phase === 'stopped' ? Promise.resolve() : this.#stop(graceMs)
+    if (this.#phase === 'stopped' && this.#stopping === null) return Promise.resolve()
+    this.#stopping ??= this.#stop(graceMs)
     return this.#stopping
   }
 

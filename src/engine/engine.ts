@@ -16,9 +16,9 @@ import { createJanitor, type JanitorDeps } from './janitor.ts'
 import { AsyncJobs, type Jobs, type JobsDeps } from './jobs.ts'
 import { createLook, createRefresh } from './look.ts'
 import { createPaceWatch } from './pace-watch.ts'
-import { createPatience, type Patience } from './patience.ts'
+import { createStopwatches, type Patience } from './patience.ts'
 import { createPoller, type Poller } from './poller.ts'
-import type { EngineQueue, SendTarget } from './ports.ts'
+import type { SendTarget, StoredQueue } from './ports.ts'
 import { type Probed, probeOllama } from './probe.ts'
 import { createPulse } from './pulse.ts'
 import { createQuiet, type Quiet } from './quiet.ts'
@@ -42,12 +42,6 @@ export interface EngineConfig {
   readonly unreachableDeadlineMs: number
   readonly jobTimeoutMs: number
   readonly jobTtlMs: number
-}
-
-/** The queue with what only the engine's start and the async jobs need. */
-export interface StoredQueue extends EngineQueue {
-  recover(now: number, slots: number): { requeued: number; abandoned: number; exhausted: number }
-  requestBody(seq: number): Uint8Array | null
 }
 
 export interface EngineDeps {
@@ -106,7 +100,8 @@ const createWork = (deps: EngineDeps) => {
   const { emit } = bus
   const state = createTargetState({ emit, clock, origin: target.origin })
   const callers = createCallers()
-  const rescuers = createRescue()
+  const stopwatches = createStopwatches(clock, config.unreachableDeadlineMs)
+  const rescuers = createRescue((error) => emit({ event: 'loop_failed', loop: 'rescue', error }))
   const roster = createRoster({
     withdraw: (jobId, reason, durability) => queue.withdraw(jobId, reason, clock.now(), durability),
     stateOf: (jobId) => deps.find(jobId)?.state ?? null,
@@ -118,7 +113,15 @@ const createWork = (deps: EngineDeps) => {
   const look = createLook(target)
   const pace = createPaceWatch(clock)
   bus.onAny('paces', pace.observe)
-  const hangs = createHangs({ target, state, look, paces: pace.paces, hold: () => dispatcher.hold(), clock, emit })
+  const hangs = createHangs({
+    target,
+    state,
+    look,
+    paces: pace.paces,
+    hold: (until) => dispatcher.hold(until),
+    clock,
+    emit,
+  })
 
   const callerOf = (job: ActiveJob): Caller | undefined | Promise<Caller | undefined> => {
     if (job.kind === 'sync') return callers.get(job.id)
@@ -140,6 +143,7 @@ const createWork = (deps: EngineDeps) => {
     release: callers.remove,
     withdrawn: (jobId, reason) => intake.withdrawn(jobId, reason),
     waitsAgain: (jobId) => intake.waitsAgain(jobId),
+    targetWorks: stopwatches.rest,
     probe,
     look,
     clock,
@@ -157,7 +161,22 @@ const createWork = (deps: EngineDeps) => {
   }
   const { maxAttempts } = config
   const intake = new CallerIntake({ queue, callers, roster, rescuers, state, clock, emit, nudge, maxAttempts })
-  return { state, callers, rescuers, roster, probe, quiet, slots, look, pace, hangs, dispatcher, nudge, intake }
+  return {
+    state,
+    callers,
+    rescuers,
+    roster,
+    probe,
+    quiet,
+    slots,
+    look,
+    pace,
+    hangs,
+    dispatcher,
+    nudge,
+    intake,
+    stopwatches,
+  }
 }
 
 /** Puts the loops together; nothing runs before `start`. */
@@ -212,7 +231,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     get worker() {
       return workerView(roster.seats, dispatcher.phase, state.view.reachable)
     },
-    patience: () => createPatience(clock, config.unreachableDeadlineMs),
+    patience: work.stopwatches.create,
     stuckMs: () => Math.max(clock.monotonicMs() - pulse.tickedAtMs(), dispatcher.turningMs),
     recover() {
       const recovered = queue.recover(clock.now(), config.parallel)

@@ -2,6 +2,7 @@
 import type { Clock } from '../domain/clock.ts'
 import type { Paces } from '../domain/job/eta.ts'
 import type { Emit } from '../domain/job/events.ts'
+import type { ResidentModel } from '../domain/wire/inventory.ts'
 import { residencyKey } from '../domain/wire/residency.ts'
 import { askTarget } from './ask.ts'
 import type { Look } from './look.ts'
@@ -13,15 +14,25 @@ export interface HangsDeps {
   readonly state: TargetState
   readonly look: Look
   readonly paces: Pick<Paces, 'of'>
-  /** Keeps jobs from beginning; resolves when none runs, with the function that lets them go on. */
-  readonly hold: () => Promise<() => void>
+  /** Keeps jobs from beginning; resolves when none runs, with the function that lets them go on, or with null when `until` fires. */
+  readonly hold: (until: AbortSignal) => Promise<(() => void) | null>
   readonly clock: Clock
   readonly emit: Emit
 }
 
+/** Who a request is for: a job on a slot, or a call that went past the queue. */
+export type Way = 'job' | 'past'
+
+/** A request on its way. */
+export interface Watch {
+  /** It moves: it waits for nobody's load. */
+  moves(): void
+  /** It is over, and uses its model no longer. */
+  over(): void
+}
+
 export interface Hangs {
-  /** A request that needs this model is on its way; the returned function says that it moves, or is over. */
-  watch(canonicalModel: string): () => void
+  watch(canonicalModel: string, way: Way): Watch
   stop(): void
 }
 
@@ -29,6 +40,8 @@ export interface Hangs {
 const SILENT_MS = 30_000
 const USUAL_TIMES = 3
 const AGAIN_MS = 15_000
+// A job that runs for longer is let run: it is looked again when it has ended.
+const HOLD_MAX_MS = 60_000
 // Measured on a real server: an unload frees everything behind it within 8 s.
 const UNLOAD_TIMEOUT_MS = 15_000
 
@@ -36,21 +49,114 @@ const UNLOAD_TIMEOUT_MS = 15_000
 const silentMs = ({ of }: Pick<Paces, 'of'>, model: string): number =>
   Math.max(SILENT_MS, USUAL_TIMES * (of(residencyKey(model, { options: {}, shift: undefined })).loadMs ?? 0))
 
-/** The watch over one target. */
-export const createHangs = (deps: HangsDeps): Hangs => {
-  const { target, state, look, paces, clock, emit } = deps
-  // Requests on their way by model: what one of them uses is not idle.
-  const busy = new Map<string, number>()
-  const waits = new Set<() => void>()
-  let mostTogether = 0
+/** Counts of requests on their way, by model. */
+const createUses = () => {
+  const uses: Record<Way, Map<string, number>> = { job: new Map(), past: new Map() }
+  return {
+    add(way: Way, model: string, by: 1 | -1) {
+      const requests = (uses[way].get(model) ?? 0) + by
+      if (requests === 0) uses[way].delete(model)
+      else uses[way].set(model, requests)
+    },
+    has: (way: Way, model: string) => uses[way].has(model),
+  }
+}
 
-  const use = (model: string, by: 1 | -1) => {
-    const requests = (busy.get(model) ?? 0) + by
-    if (requests === 0) busy.delete(model)
-    else busy.set(model, requests)
+/** The watch over one target. */
+class HangWatch implements Hangs {
+  readonly #deps: HangsDeps
+  readonly #uses = createUses()
+  /** Those that wait and do not move. */
+  readonly #silent = new Set<AbortController>()
+  #mostTogether = 0
+
+  constructor(deps: HangsDeps) {
+    this.#deps = deps
   }
 
-  const unload = async (name: string, forModel: string) => {
+  watch(model: string, way: Way): Watch {
+    const moved = new AbortController()
+    this.#uses.add(way, model, 1)
+    this.#silent.add(moved)
+    this.#waitFor(model, moved, silentMs(this.#deps.paces, model))
+    const moves = () => {
+      if (!this.#silent.delete(moved)) return
+      moved.abort()
+      if (this.#silent.size === 0 && this.#deps.state.view.hang !== null) this.#deps.state.update({ hang: null })
+    }
+    let isOver = false
+    const over = () => {
+      moves()
+      if (!isOver) this.#uses.add(way, model, -1)
+      isOver = true
+    }
+    return { moves, over }
+  }
+
+  stop(): void {
+    for (const moved of this.#silent) moved.abort()
+    this.#silent.clear()
+  }
+
+  #waitFor(model: string, { signal }: AbortController, delayMs: number): void {
+    const { clock, emit } = this.#deps
+    const again = () => {
+      if (!signal.aborted) wait(AGAIN_MS)
+    }
+    const wait = (ms: number) => {
+      const cancel = clock.after(ms, () => {
+        signal.removeEventListener('abort', cancel)
+        const failed = (error: unknown) => emit({ event: 'loop_failed', loop: 'hangs', error })
+        void this.#examine(model, signal).catch(failed).then(again)
+      })
+      signal.addEventListener('abort', cancel, { once: true })
+    }
+    wait(delayMs)
+  }
+
+  /** What stands in the way, if anything does: the target is full, the model is not there, and what is there is another one. */
+  async #inTheWay(model: string): Promise<readonly ResidentModel[]> {
+    const residents = await this.#deps.look()
+    if (residents === null || residents.length === 0) return []
+    this.#mostTogether = Math.max(this.#mostTogether, this.#deps.state.residency.residents.length, residents.length)
+    if (residents.some(({ canonical }) => canonical === model)) return []
+    // With room left over a load that takes long is only a load that takes long.
+    return residents.length < this.#mostTogether ? [] : residents
+  }
+
+  async #examine(model: string, moved: AbortSignal): Promise<void> {
+    for (const { canonical } of await this.#inTheWay(model)) await this.#makeRoom(canonical, model, moved)
+  }
+
+  /** What is in use by our own jobs is let finish first, and nothing begins until the room is made: each new one would take it back. */
+  async #makeRoom(canonical: string, forModel: string, moved: AbortSignal): Promise<void> {
+    const uses = this.#uses
+    if (moved.aborted || uses.has('past', canonical)) return
+    // The slots are held by the very jobs that hang: nothing new begins anyway.
+    const needsHold = uses.has('job', canonical)
+    if (needsHold && uses.has('job', forModel)) return
+    const release = needsHold ? await this.#hold(moved) : () => {}
+    if (release === null) return
+    try {
+      // Meanwhile it may have found its way, or its client has gone.
+      const still = (await this.#inTheWay(forModel)).find((resident) => resident.canonical === canonical)
+      const isUsed = uses.has('past', canonical) || uses.has('job', canonical)
+      if (still !== undefined && !moved.aborted && !isUsed) await this.#unload(still.name, forModel)
+    } finally {
+      release()
+    }
+  }
+
+  async #hold(moved: AbortSignal): Promise<(() => void) | null> {
+    const enough = new AbortController()
+    const cancel = this.#deps.clock.after(HOLD_MAX_MS, () => enough.abort())
+    const release = await this.#deps.hold(AbortSignal.any([moved, enough.signal]))
+    cancel()
+    return release
+  }
+
+  async #unload(name: string, forModel: string): Promise<void> {
+    const { target, state, emit } = this.#deps
     const reason = `requests for ${forModel} hang behind ${name}, which is loaded and idle: it is being unloaded`
     emit({ event: 'target_hangs', model: forModel, message: reason })
     state.update({ hang: reason })
@@ -58,55 +164,7 @@ export const createHangs = (deps: HangsDeps): Hangs => {
     const asked = await askTarget(target, '/api/generate', { body, wholeTimeoutMs: UNLOAD_TIMEOUT_MS })
     if (asked.kind === 'failed') emit({ event: 'loop_failed', loop: 'hangs', error: new Error(asked.message) })
   }
-
-  /** Unloads what stands in the way, if it does: the target is full, the model is not there, and what is there is idle. */
-  const examine = async (model: string) => {
-    const residents = await look()
-    if (residents === null) return
-    mostTogether = Math.max(mostTogether, residents.length)
-    if (residents.some(({ canonical }) => canonical === model)) return
-    // With room left over a load that takes long is only a load that takes long.
-    if (residents.length < mostTogether || residents.length === 0) return
-    for (const { name, canonical } of residents) await makeRoom(name, canonical, model)
-  }
-
-  /** What is in use by our own jobs is let finish first, and nothing begins until the room is made: each new one would take it back. */
-  const makeRoom = async (name: string, canonical: string, forModel: string) => {
-    const release = busy.has(canonical) ? await deps.hold() : null
-    try {
-      if (!busy.has(canonical)) await unload(name, forModel)
-    } finally {
-      release?.()
-    }
-  }
-
-  const watch = (model: string): (() => void) => {
-    use(model, 1)
-    mostTogether = Math.max(mostTogether, state.residency.residents.length)
-    let cancel = () => {}
-    const wait = (delayMs: number) => {
-      cancel = clock.after(delayMs, () => {
-        const failed = (error: unknown) => emit({ event: 'loop_failed', loop: 'hangs', error })
-        void examine(model)
-          .catch(failed)
-          .then(() => waits.has(done) && wait(AGAIN_MS))
-      })
-    }
-    const done = () => {
-      if (!waits.delete(done)) return
-      cancel()
-      use(model, -1)
-      if (waits.size === 0 && state.view.hang !== null) state.update({ hang: null })
-    }
-    waits.add(done)
-    wait(silentMs(paces, model))
-    return done
-  }
-
-  return {
-    watch,
-    stop() {
-      for (const done of [...waits]) done()
-    },
-  }
 }
+
+/** A watch over a target that nobody waits for yet. */
+export const createHangs = (deps: HangsDeps): Hangs => new HangWatch(deps)

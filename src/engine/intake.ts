@@ -75,8 +75,8 @@ export class CallerIntake implements Intake {
     else caller.left.addEventListener('abort', leave, { once: true })
     const expire = () => void this.#end(jobId, caller, { why: { kind: 'expired' }, reason: failure('deadline') })
     if (deadlineMs !== null) caller.onFinished(clock.after(deadlineMs, expire))
-    caller.onFinished(() => this.#unwatch(jobId))
     if (!state.view.reachable) this.#watch(jobId, caller)
+    caller.onFinished(() => this.#unwatch(jobId))
     return { kind: 'admitted' }
   }
 
@@ -187,6 +187,8 @@ export class CallerIntake implements Intake {
     // One that is on its slot at this very moment may come back to wait, and is watched again then.
     if (state.view.reachable || roster.of(jobId) !== undefined || callers.get(jobId) !== caller) return
     const reason = failure('unreachable', state.absenceWords(''))
+    // Something else may have rested it meanwhile.
+    caller.patience?.absent()
     const leftMs = caller.patience?.leftMs() ?? 0
     if (leftMs > 0 && !rescuers.wants(caller, reason)) {
       this.#wait(jobId, caller, leftMs)

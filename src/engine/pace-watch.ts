@@ -47,6 +47,12 @@ export const createPaceWatch = (clock: Pick<Clock, 'monotonicMs'>): PaceWatch =>
         }
       }
     },
-    running: () => [...phases].map(([jobId, phase]) => ({ jobId, key: phase.key, elapsedMs: elapsedMs(phase) })),
+    running: () =>
+      [...phases].map(([jobId, phase]) => ({
+        jobId,
+        key: phase.key,
+        isLoading: phase.isLoading,
+        elapsedMs: elapsedMs(phase),
+      })),
   }
 }

@@ -28,6 +28,16 @@ export interface Parts {
   readings(): readonly Reading[]
 }
 
+/** What a part says when it is asked; one that throws says nothing, and that is told. */
+const harmless = <T>(bus: Bus, name: string, ask: () => T): T | undefined => {
+  try {
+    return ask()
+  } catch (error) {
+    bus.emit({ event: 'loop_failed', loop: name, error })
+    return undefined
+  }
+}
+
 /** What one part is given. */
 export const portsOf = (
   name: string,
@@ -35,7 +45,9 @@ export const portsOf = (
 ): PartPorts<never> => ({
   bus,
   notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
-  admission: engine.admission,
+  admission: {
+    use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),
+  },
   rescue: engine.rescuers,
   target: {
     ask: (path, options) => askTarget(target, path, options),
@@ -44,7 +56,8 @@ export const portsOf = (
     residency: () => engine.state.residency,
     refresh: engine.refresh,
     onPolled: engine.poller.onPolled,
-    onReachability: engine.state.onReachability,
+    onReachability: (listener) =>
+      engine.state.onReachability((reachable) => void harmless(bus, name, () => listener(reachable))),
   },
   quiet: engine.quiet,
   tables,
@@ -57,27 +70,27 @@ export const portsOf = (
 
 /** Makes them all; nothing happens before `start`. */
 export const createParts = async (plans: readonly PartPlan[], deps: PartsDeps): Promise<Parts> => {
+  const { bus } = deps
   const parts: (readonly [string, Part])[] = []
-  for (const plan of plans) parts.push([plan.name, await plan.create(portsOf(plan.name, deps))])
-  /** What a part has to say about itself; one that throws says nothing, and that is told. */
-  const heard = <T>(name: string, ask: () => T): T | undefined => {
+  for (const { name, create } of plans) {
     try {
-      return ask()
+      parts.push([name, await create(portsOf(name, deps))])
     } catch (error) {
-      deps.bus.emit({ event: 'loop_failed', loop: name, error })
-      return undefined
+      // foreman is whole without it.
+      bus.emit({ event: 'loop_failed', loop: name, error })
     }
   }
+  const heard = <T>(name: string, ask: () => T) => harmless(bus, name, ask)
   const statuses = () => parts.map(([name, part]) => [name, heard(name, () => part.status?.())] as const)
   return {
     start() {
       for (const [name, part] of parts) heard(name, () => part.start())
     },
     async stop() {
-      const stopped = await Promise.allSettled(parts.map(([, part]) => part.stop()))
+      const stopped = await Promise.allSettled(parts.map(async ([, part]) => part.stop()))
       for (const [i, one] of stopped.entries())
         if (one.status === 'rejected')
-          deps.bus.emit({ event: 'loop_failed', loop: parts[i]?.[0] ?? 'part', error: one.reason })
+          bus.emit({ event: 'loop_failed', loop: parts[i]?.[0] ?? 'part', error: one.reason })
     },
     routes: parts.flatMap(([, { routes }]) => (routes === undefined ? [] : [routes])),
     status: () => Object.fromEntries(statuses().filter(([, said]) => said !== undefined)),

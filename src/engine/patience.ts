@@ -10,19 +10,38 @@ export interface Patience {
   leftMs(): number
 }
 
-/** A stopwatch that has not been started. `limitMs` is FOREMAN_UNREACHABLE_DEADLINE. */
-export const createPatience = (clock: Pick<Clock, 'monotonicMs'>, limitMs: number): Patience => {
-  let spentMs = 0
-  let since: number | null = null
-  const runningMs = () => (since === null ? 0 : clock.monotonicMs() - since)
+export interface Stopwatches {
+  /** A stopwatch that has not been started. */
+  create(): Patience
+  /** The target has been seen to work: every stopwatch rests. */
+  rest(): void
+}
+
+/** The stopwatches of one engine. `limitMs` is FOREMAN_UNREACHABLE_DEADLINE. */
+export const createStopwatches = (clock: Pick<Clock, 'monotonicMs'>, limitMs: number): Stopwatches => {
+  const running = new Set<Patience>()
+  const create = (): Patience => {
+    let spentMs = 0
+    let since: number | null = null
+    const runningMs = () => (since === null ? 0 : clock.monotonicMs() - since)
+    const patience: Patience = {
+      absent() {
+        since ??= clock.monotonicMs()
+        running.add(patience)
+      },
+      present() {
+        spentMs += runningMs()
+        since = null
+        running.delete(patience)
+      },
+      leftMs: () => Math.max(0, limitMs - spentMs - runningMs()),
+    }
+    return patience
+  }
   return {
-    absent() {
-      since ??= clock.monotonicMs()
+    create,
+    rest() {
+      for (const patience of running) patience.present()
     },
-    present() {
-      spentMs += runningMs()
-      since = null
-    },
-    leftMs: () => Math.max(0, limitMs - spentMs - runningMs()),
   }
 }

@@ -85,3 +85,9 @@ export interface EngineQueue {
   /** Whether nothing waits, submits on their way included. */
   isEmpty(): boolean
 }
+
+/** The queue with what only the engine's start and the async jobs need. */
+export interface StoredQueue extends EngineQueue {
+  recover(now: number, slots: number): { requeued: number; abandoned: number; exhausted: number }
+  requestBody(seq: number): Uint8Array | null
+}

@@ -1,9 +1,9 @@
-/** Ticks once a second, so that somebody can see that the event loop lives. */
+/** Ticks once a second, so that somebody can see that the event loop lives; it must never do more than that tick. */
 import type { Clock } from '../domain/clock.ts'
 
 const TICK_MS = 1_000
 
-/** `beat` is called at every tick. */
+/** A pulse that stands still; `beat` is called at each tick with the monotonic time. */
 export const createPulse = (clock: Clock, beat: (nowMs: number) => void) => {
   let tickedAtMs = clock.monotonicMs()
   let cancel = () => {}

@@ -5,7 +5,7 @@ import type { Caller } from './caller.ts'
 export interface Rescuer {
   /** How long the target must have been missing before a waiting caller is taken, in milliseconds. */
   readonly afterMs: number
-  /** Whether it would take this caller now. It must not throw. */
+  /** Whether it would take this caller now. */
   wants(caller: Caller, failure: Failure): boolean
   /** Answers the caller, with a failure if it cannot do better. */
   rescue(caller: Caller, failure: Failure): void
@@ -23,12 +23,20 @@ export interface Rescuers extends Rescue {
   take(caller: Caller, failure: Failure): boolean
 }
 
-/** Nobody yet. */
-export const createRescue = (): Rescuers => {
+/** Nobody yet. `failed` hears of a rescuer that threw, which helps nobody then. */
+export const createRescue = (failed: (error: unknown) => void): Rescuers => {
   const rescuers: Rescuer[] = []
+  const wants = (rescuer: Rescuer, caller: Caller, failure: Failure): boolean => {
+    try {
+      return rescuer.wants(caller, failure)
+    } catch (error) {
+      failed(error)
+      return false
+    }
+  }
   const findFor = (caller: Caller, failure: Failure): Rescuer | undefined => {
     if (caller.committed || caller.left.aborted || !isForTargetsSake(failure)) return undefined
-    return rescuers.find((rescuer) => rescuer.wants(caller, failure))
+    return rescuers.find((rescuer) => wants(rescuer, caller, failure))
   }
   return {
     use: (rescuer) => void rescuers.push(rescuer),
@@ -36,7 +44,12 @@ export const createRescue = (): Rescuers => {
     wants: (caller, failure) => findFor(caller, failure) !== undefined,
     take(caller, failure) {
       const rescuer = findFor(caller, failure)
-      rescuer?.rescue(caller, failure)
+      try {
+        rescuer?.rescue(caller, failure)
+      } catch (error) {
+        failed(error)
+        return false
+      }
       return rescuer !== undefined
     },
   }

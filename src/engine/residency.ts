@@ -78,9 +78,10 @@ export const createResidency = (): Residency => {
     },
     loaded(key, there) {
       const model = modelOfKey(key)
-      for (const [name, before] of doubtful)
-        if (there?.some(({ canonical }) => canonical === name)) loaded.set(name, before)
+      const names = new Set(there?.map(({ canonical }) => canonical))
+      for (const [name, before] of doubtful) loaded.set(name, before)
       doubtful = new Map()
+      for (const name of [...loaded.keys()]) if (!names.has(name)) loaded.delete(name)
       note(there ?? [])
       loaded.set(model, key)
       changed()
@@ -88,6 +89,8 @@ export const createResidency = (): Residency => {
     seen(there) {
       const names = new Set(there.map(({ canonical }) => canonical))
       for (const model of [...loaded.keys()]) if (!names.has(model)) loaded.delete(model)
+      // After a load that came to nothing: with which options it is there now nobody knows.
+      doubtful = new Map()
       note(there)
       changed()
     },

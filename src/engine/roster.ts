@@ -94,6 +94,7 @@ export const createRoster = ({ withdraw, stateOf }: RosterDeps): Roster => {
       return [...seats.values()]
     },
     freeSlot(slots) {
+      if (seats.size >= slots) return null
       const taken = new Set([...seats.values()].map(({ job }) => job.slot))
       for (let slot = 0; slot < slots; slot++) if (!taken.has(slot)) return slot
       return null

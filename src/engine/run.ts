@@ -55,7 +55,10 @@ const begin = async (deps: RunDeps, { call }: Caller, key: string, signal: Abort
   const { state, look } = deps
   state.residency.loading(key)
   const loaded = await load({ ...deps, saw: () => undefined }, call, signal, null)
-  if (loaded === 'loaded') state.residency.loaded(key, await look())
+  // One that was given up says nothing any more: the next load has begun.
+  if (loaded !== 'loaded' || signal.aborted) return loaded
+  const there = await look()
+  if (!signal.aborted) state.residency.loaded(key, there)
   return loaded
 }
 
@@ -111,10 +114,11 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
     return isThere
   }
   const liveness = createLiveness({ probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
-  const moves = caller.call.cloud ? () => {} : deps.hangs.watch(caller.call.canonicalModel)
+  const watch = caller.call.cloud ? null : deps.hangs.watch(caller.call.canonicalModel, 'job')
   const saw = () => {
     alive()
-    moves()
+    watch?.moves()
+    caller.patience?.present()
     liveness.saw()
   }
   let cancelTimeout = timeout()
@@ -139,7 +143,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
     return outcome
   } finally {
     liveness.stop()
-    moves()
+    watch?.over()
     cancelTimeout()
   }
 }

@@ -69,6 +69,22 @@ test('a listener that never comes back keeps a bounded line, and what is dropped
   expect(bus.failures).toBe(499)
 })
 
+test('what is told while a slow listener catches up waits behind what waited', async () => {
+  const { bus } = build()
+  const heard: number[] = []
+  const gate = Promise.withResolvers<void>()
+  bus.on('swept', 'slow', ({ deleted }) => {
+    heard.push(deleted)
+    if (deleted === 0) return gate.promise
+    if (deleted === 1) bus.emit(swept(99))
+    return undefined
+  })
+  for (let i = 0; i < 4; i++) bus.emit(swept(i))
+  gate.resolve()
+  while (heard.length < 5) await Promise.resolve()
+  expect(heard).toEqual([0, 1, 2, 3, 99])
+})
+
 test('a listener that rejects is counted and hears the next', async () => {
   const { bus } = build()
   const heard: number[] = []

@@ -4,7 +4,7 @@ import { readCall } from '../../src/domain/wire/call.ts'
 import { matchRoute } from '../../src/domain/wire/routes.ts'
 import { createCallers } from '../../src/engine/caller.ts'
 import { CallerIntake } from '../../src/engine/intake.ts'
-import { createPatience } from '../../src/engine/patience.ts'
+import { createStopwatches } from '../../src/engine/patience.ts'
 import { createRescue } from '../../src/engine/rescue.ts'
 import { createRoster } from '../../src/engine/roster.ts'
 import { createTargetState } from '../../src/engine/state.ts'
@@ -29,7 +29,7 @@ const build = (unreachableDeadlineMs: number) => {
   const clock = createVirtualClock()
   const state = createTargetState({ emit: () => undefined, clock })
   const callers = createCallers()
-  const rescuers = createRescue()
+  const rescuers = createRescue(() => undefined)
   const roster = createRoster({ withdraw: async () => true, stateOf: () => 'queued' })
   const queue = {
     submit: async () => ({ kind: 'accepted' as const, seq: 1 }),
@@ -45,7 +45,7 @@ const build = (unreachableDeadlineMs: number) => {
   const common = { queue, callers, roster, rescuers, state, clock }
   const intake = new CallerIntake({ ...common, emit: () => undefined, nudge: () => undefined, maxAttempts: 3 })
   const admit = async (jobId: string, deadlineMs: number | null = null) => {
-    const patience = createPatience(clock, unreachableDeadlineMs)
+    const patience = createStopwatches(clock, unreachableDeadlineMs).create()
     const base = { jobId, call: callOf(), path: '/api/chat', headers: [], body, clock, patience }
     const caller = new SyncCaller({ ...base, signal: new AbortController().signal })
     const told = { status: 0 }
@@ -119,6 +119,19 @@ test('whoever can answer in the target’s place is asked when it wants to be, a
   await clock.advance(45_000)
   expect(early.status).toBe(200)
   expect(rescued.length).toBe(2)
+})
+
+test('whoever throws when it is asked for help helps nobody and hurts nobody', async () => {
+  const { clock, state, rescuers, admit } = build(10_000)
+  const fail = () => {
+    throw new Error('no help')
+  }
+  rescuers.use({ afterMs: 1_000, wants: fail, rescue: fail })
+  rescuers.use({ afterMs: 1_000, wants: () => true, rescue: fail })
+  const told = await admit('a')
+  state.unreached('gone')
+  await clock.advance(10_000)
+  expect(told.status).toBe(503)
 })
 
 test('nothing is taken after the intake is closed', async () => {

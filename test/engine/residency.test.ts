@@ -20,6 +20,15 @@ test('after a load the target’s own list says what is still there beside it', 
   expect(residency.loadedKeys).toEqual([`${B} num_ctx=4096`])
 })
 
+test('a list that came too late for its load cannot bring back what the next load pushed out', () => {
+  const residency = createResidency()
+  residency.loading(A)
+  residency.loading(B)
+  residency.loaded(A, list('a'))
+  residency.loaded(B, list('b'))
+  expect(residency.loadedKeys).toEqual([B])
+})
+
 test('a target that does not say leaves only the load itself', () => {
   const residency = createResidency()
   residency.loaded(A, list('a'))

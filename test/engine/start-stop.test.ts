@@ -158,7 +158,7 @@ test('a janitor whose database refuses tries again 15 s later', async () => {
     isBusy: () => false,
   })
   janitor.start()
-  await clock.advance(32_000)
+  await clock.advance(32_500)
   await janitor.stop()
   expect(tries).toBe(3)
   expect(failed).toEqual(['janitor', 'janitor', 'janitor'])

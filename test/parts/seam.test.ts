@@ -58,17 +58,38 @@ test('a part that throws whenever it is told, asked or stopped touches no call',
   const broken = definePart({
     name: 'broken',
     settings: {},
-    create: async ({ bus, target }) => {
+    create: async ({ bus, target, admission }) => {
       bus.onAny('broken', fail)
       target.onPolled(fail)
-      return { start: () => undefined, stop: async () => fail(), status: fail, metrics: fail }
+      target.onReachability(fail)
+      admission.use(fail)
+      return { start: fail, stop: fail, status: fail, metrics: fail }
     },
   })
-  const { url, logged } = await start([broken])
+  const unborn = definePart({ name: 'unborn', settings: {}, create: async () => fail() })
+  let stopped = false
+  const last = definePart({
+    name: 'last',
+    settings: {},
+    create: async () => ({
+      start: () => undefined,
+      async stop() {
+        stopped = true
+      },
+    }),
+  })
+  const { url, logged } = await start([broken, unborn, last])
   for (let i = 0; i < 20; i++) expect((await chat(url)).status).toBe(200)
   expect(await logged('handler_failed')).toMatchObject({ listener: 'broken' })
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
   expect((await fetch(`${url}/metrics`)).status).toBe(200)
+  simulator?.fault({ kind: 'refuse' })
+  const waiting = chat(url)
+  await logged('target_unreachable')
+  simulator?.fault(null)
+  expect((await waiting).status).toBe(200)
+  await foreman?.stop()
+  expect(stopped).toBe(true)
 })
 
 test('a handler that throws at every event of 10,000 jobs: no job is touched, every throw is counted', async () => {

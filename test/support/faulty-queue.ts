@@ -1,5 +1,5 @@
 /** A queue whose database refuses on command, as a full disk does: the operation fails and changes nothing. */
-import type { StoredQueue } from '../../src/engine/engine.ts'
+import type { StoredQueue } from '../../src/engine/ports.ts'
 
 export type QueueOperation = 'submit' | 'claim' | 'advance' | 'settle' | 'withdraw'
 

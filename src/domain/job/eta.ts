@@ -39,6 +39,7 @@ export const createPaces = (): Paces => {
 export interface Running {
   readonly jobId: string
   readonly key: string
+  readonly isLoading: boolean
   readonly elapsedMs: number
 }
 
@@ -67,35 +68,63 @@ const inOrder = ({ key, waiting }: Ahead, resident: ReadonlySet<string>): Group[
   return [...first, ...rest, { residencyKey: key, jobs: own + 1 }]
 }
 
-/** Milliseconds until the slots are free, or null when nobody knows. */
-const runningMs = (running: readonly Running[], paceOf: (key: string) => Pace): number | null => {
-  let longestMs = 0
-  for (const { key, elapsedMs } of running) {
-    const { jobMs } = paceOf(key)
-    if (jobMs === null) return null
-    longestMs = Math.max(longestMs, jobMs - elapsedMs)
+/** What is left of a job on a slot, its load and its work, or null when nobody knows. */
+export const leftMs = (
+  { isLoading, elapsedMs }: Omit<Running, 'jobId' | 'key'>,
+  { jobMs, loadMs }: Pace,
+): number | null => {
+  if (jobMs === null) return null
+  if (!isLoading) return Math.max(0, jobMs - elapsedMs)
+  return loadMs === null ? null : Math.max(0, loadMs - elapsedMs) + jobMs
+}
+
+/** When `jobs` of equal length are done on slots that come free at these times: each goes to the one that is free first. */
+const doneMs = (freeMs: readonly number[], jobs: number, jobMs: number): number => {
+  // Whole rounds need not be counted one by one: all slots move on together.
+  const rounds = Math.max(0, Math.floor(jobs / freeMs.length) - 1)
+  const free = freeMs.map((ms) => ms + rounds * jobMs)
+  let last = 0
+  for (let left = jobs - rounds * freeMs.length; left > 0; left--) {
+    const at = free.indexOf(Math.min(...free))
+    last = (free[at] ?? 0) + jobMs
+    free[at] = last
   }
-  return longestMs
+  return last
+}
+
+/** When each slot of the running key comes free, in milliseconds from now; null when nobody knows. */
+const freeTimes = ({ running, slotsOf }: Ahead, paceOf: (key: string) => Pace): number[] | null => {
+  const [first] = running
+  const slots = first === undefined ? 1 : Math.max(running.length, slotsOf(first.key))
+  const free = Array.from({ length: slots }, () => 0)
+  for (const [slot, job] of running.entries()) {
+    const ms = leftMs(job, paceOf(job.key))
+    if (ms === null) return null
+    free[slot] = ms
+  }
+  return free
 }
 
 /** Seconds until the job is done, or null when a pace on the way is unknown. */
 export const etaSeconds = (ahead: Ahead, paceOf: (key: string) => Pace): number | null => {
-  const { running, slotsOf } = ahead
-  let totalMs = runningMs(running, paceOf)
-  if (totalMs === null) return null
+  const { running, slotsOf, residentKeys } = ahead
   const [first] = running
-  let resident: ReadonlySet<string> = new Set(
-    first === undefined ? ahead.residentKeys : [...ahead.residentKeys, first.key],
-  )
+  let free = freeTimes(ahead, paceOf)
+  if (free === null) return null
+  let resident: ReadonlySet<string> = new Set(first === undefined ? residentKeys : [...residentKeys, first.key])
+  let activeKey = first?.key ?? null
+  let doneAtMs = 0
   for (const { residencyKey, jobs } of inOrder(ahead, resident)) {
     const { jobMs, loadMs } = paceOf(residencyKey)
-    if (jobMs === null) return null
-    if (!resident.has(residencyKey)) {
-      if (loadMs === null) return null
-      totalMs += loadMs
-      resident = new Set([residencyKey])
-    }
-    totalMs += Math.ceil(jobs / Math.max(1, slotsOf(residencyKey))) * jobMs
+    const needsLoad = !resident.has(residencyKey)
+    if (jobMs === null || (needsLoad && loadMs === null)) return null
+    // Another key begins when the slots are empty.
+    const emptyMs: number = Math.max(...free, doneAtMs) + (needsLoad ? (loadMs ?? 0) : 0)
+    if (residencyKey !== activeKey)
+      free = Array.from({ length: Math.max(1, slotsOf(residencyKey)) }, (): number => emptyMs)
+    if (needsLoad) resident = new Set([residencyKey])
+    activeKey = residencyKey
+    doneAtMs = doneMs(free, jobs, jobMs)
   }
-  return Math.ceil(totalMs / 1_000)
+  return Math.ceil(doneAtMs / 1_000)
 }

@@ -1,6 +1,5 @@
 /** A stored job as its readers see it: every member always present, times in ISO 8601; it reads, and must never wait or write. */
-import type { Pace } from '../../domain/job/eta.ts'
-import { etaSeconds } from '../../domain/job/eta.ts'
+import { etaSeconds, leftMs } from '../../domain/job/eta.ts'
 import { isFinal, jobStates } from '../../domain/job/job.ts'
 import type { JobReader, LineReader, StoredJob } from '../../domain/job/reading.ts'
 import { artifactView, errorView, resultOf, type Showing } from '../../domain/job/webhook-event.ts'
@@ -30,13 +29,6 @@ const NOTHING_INLINE = -1
 
 const iso = (ms: number) => new Date(ms).toISOString()
 const isoOrNull = (ms: number | null) => (ms === null ? null : iso(ms))
-
-/** What is left of the phase that runs and of those after it. */
-const remainingSeconds = (state: 'loading' | 'working', { jobMs, loadMs }: Pace, elapsedMs: number): number | null => {
-  if (jobMs === null || (state === 'loading' && loadMs === null)) return null
-  const leftMs = state === 'loading' ? Math.max(0, (loadMs ?? 0) - elapsedMs) + jobMs : Math.max(0, jobMs - elapsedMs)
-  return Math.ceil(leftMs / 1_000)
-}
 
 /** How the job's webhook stands; null without one. */
 const webhookOf = (reader: JobViewDeps['reader'], { seq, webhookUrl }: StoredJob): JobJson['webhook'] => {
@@ -73,14 +65,9 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     const { state, notBefore, residencyKey } = job
     if (isFinal(state) || notBefore !== null) return nowhere
     if (state !== 'loading' && state !== 'working') return waitingPlace(job)
-    return {
-      position: 0,
-      eta_seconds: remainingSeconds(
-        state,
-        paces.of(residencyKey),
-        running().find(({ jobId }) => jobId === job.id)?.elapsedMs ?? 0,
-      ),
-    }
+    const onSlot = running().find(({ jobId }) => jobId === job.id) ?? { isLoading: state === 'loading', elapsedMs: 0 }
+    const ms = leftMs(onSlot, paces.of(residencyKey))
+    return { position: 0, eta_seconds: ms === null ? null : Math.ceil(ms / 1_000) }
   }
 
   const viewOf = (job: StoredJob, showing: Showing): JobJson => {

@@ -133,7 +133,8 @@ const handleEmbed = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array
     timer.timed()
     void refresh()
   }
-  return bypass(deps, passage, bytes, true, onEnd).finally(hangs.watch(call.canonicalModel))
+  const watch = hangs.watch(call.canonicalModel, 'past')
+  return bypass(deps, passage, bytes, true, onEnd).finally(watch.over)
 }
 
 interface UnlistedDeps extends OllamaDeps {
