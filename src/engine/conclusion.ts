@@ -75,6 +75,27 @@ const eventOf = (job: ActiveJob, verdict: Verdict, outcome: Outcome, now: number
   }
 }
 
+/** What becomes of the job, and what the outcome says about the target and whoever bears its absence. */
+const judge = (
+  { state, clock, random, targetWorks }: ConclusionDeps,
+  job: ActiveJob,
+  caller: Caller,
+  outcome: Outcome,
+): Verdict => {
+  const now = clock.now()
+  const { committed, patience } = caller
+  if (isMissing(outcome)) patience?.absent()
+  else patience?.present()
+  // What it has done says more than what could not be reached a moment ago; and whoever bears a busy target bears it no longer.
+  if (outcome.kind === 'done') {
+    state.reached()
+    targetWorks()
+  }
+  const patienceUntil = patience === null ? null : now + patience.leftMs()
+  const told = outcome.kind === 'unreached' ? { ...outcome, message: state.absenceWords(outcome.message) } : outcome
+  return decide(told, { job, committed, now, chance: random(), patienceUntil })
+}
+
 /** The conclusions of one engine. */
 export const createConclusions = (deps: ConclusionDeps): Conclusions => {
   const { queue, state, roster, clock, emit } = deps
@@ -87,20 +108,7 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
     await persist(clock, settle, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
   }
 
-  const verdictOf = (job: ActiveJob, caller: Caller, outcome: Outcome): Verdict => {
-    const now = clock.now()
-    const { committed, patience } = caller
-    if (isMissing(outcome)) patience?.absent()
-    else patience?.present()
-    // What it has done says more than what could not be reached a moment ago; and whoever bears a busy target bears it no longer.
-    if (outcome.kind === 'done') {
-      state.reached()
-      deps.targetWorks()
-    }
-    const patienceUntil = patience === null ? null : now + patience.leftMs()
-    const told = outcome.kind === 'unreached' ? { ...outcome, message: state.absenceWords(outcome.message) } : outcome
-    return decide(told, { job, committed, now, chance: deps.random(), patienceUntil })
-  }
+  const verdictOf = (job: ActiveJob, caller: Caller, outcome: Outcome) => judge(deps, job, caller, outcome)
 
   /** Back in the queue: an order that came on the way is carried out now. */
   const backInQueue = async (job: ActiveJob) => {
