@@ -1,3 +1,4 @@
+/** The engine: dispatcher, intake, jobs, poller and janitor around one target and one queue, started and stopped as one. */
 import type { Paces, Running } from '../domain/job/eta.ts'
 import { type AdmissionDesk, createAdmission } from './admission.ts'
 import { type Awaited, createAwaited } from './awaited.ts'
