@@ -1,5 +1,6 @@
 /** What each change of the queue does inside its transaction; it must touch nothing but the database, because it may run twice. */
 import type { Database } from 'bun:sqlite'
+import type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 import { type Failure, failure } from '../domain/job/failure.ts'
 import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
@@ -12,26 +13,7 @@ export interface Artifact {
   readonly body: Uint8Array
 }
 
-export type Claimed =
-  | { readonly kind: 'job'; readonly job: ActiveJob }
-  /** The job that is next has another key than those that run: the slots drain first, so that nobody starves. */
-  | { readonly kind: 'held' }
-  /** Nothing is ready; `nextDueAt` is when the first backoff ends. */
-  | { readonly kind: 'idle'; readonly nextDueAt: number | null }
-
-export interface ClaimQuery {
-  readonly now: number
-  /** A free one of 0..P-1. */
-  readonly slot: number
-  /** The key of the jobs in the other slots: only it may join them; null = nothing runs. */
-  readonly activeKey: string | null
-  /** What the target holds, or is loading: the oldest job of the first of them that has one goes before all others. */
-  readonly residentKeys: readonly string[]
-  /** Jobs with these keys need no load and are `working` at once. */
-  readonly loadedKeys: readonly string[]
-  /** Jobs created at or before this time go before everything else; null = no age bound. */
-  readonly agedBefore: number | null
-}
+export type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 
 export interface Recovered {
   readonly requeued: number

@@ -1,28 +1,9 @@
 /** The client that webhooks are posted with, as the webhooks want to see it; types only, the one of the target happens to fit. */
 
-type HeaderPairs = readonly (readonly [string, string])[]
+import type { HeaderPairs } from '../domain/wire/headers.ts'
+import type { Reply } from '../domain/wire/reply.ts'
 
-export type BodyRead =
-  | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
-  | { readonly kind: 'end' }
-  | { readonly kind: 'broken'; readonly code: string; readonly message: string }
-  | { readonly kind: 'aborted' }
-
-export interface ReplyBody {
-  /** The whole body where it had arrived with the head. */
-  readonly complete: Uint8Array | null
-  read(): Promise<BodyRead>
-  /** Closes the connection unless the whole body has arrived. */
-  cancel(): void
-}
-
-export type Reply =
-  | { readonly kind: 'answered'; readonly status: number; readonly headers: HeaderPairs; readonly body: ReplyBody }
-  /** The receiver never got the request. */
-  | { readonly kind: 'unreached'; readonly code: string; readonly message: string }
-  /** It may have got it. `reused`: on a connection that had carried another before. */
-  | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly reused: boolean }
-  | { readonly kind: 'aborted' }
+export type { BodyRead, Reply, ReplyBody } from '../domain/wire/reply.ts'
 
 export interface ReceiverRequest {
   readonly method: string
