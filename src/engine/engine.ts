@@ -1,5 +1,6 @@
 /** The engine: dispatcher, intake, jobs, poller and janitor around one target and one queue, started and stopped as one. */
 import type { Paces, Running } from '../domain/job/eta.ts'
+import type { Abilities } from './abilities.ts'
 import { type AdmissionDesk, createAdmission } from './admission.ts'
 import { type Awaited, createAwaited } from './awaited.ts'
 import type { Callers } from './caller.ts'
@@ -23,6 +24,7 @@ export type { EngineConfig, EngineDeps } from './work.ts'
 
 export interface Engine {
   readonly state: TargetState
+  readonly abilities: Abilities
   readonly admission: AdmissionDesk
   readonly rescuers: Rescuers
   readonly quiet: Quiet
@@ -102,6 +104,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     probe: work.probe,
     whoAnswers: (signal) => probeOllama(target, signal),
     hangs,
+    abilities: work.abilities,
     awaited,
     embedsPast: (model) => config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model)),
     refresh: createRefresh({ look: work.look, state, clock }),

@@ -6,6 +6,7 @@ import type { Outcome } from '../domain/job/outcome.ts'
 import type { ResidentModel } from '../domain/wire/inventory.ts'
 import { isZeroKeepAlive } from '../domain/wire/keep-alive.ts'
 import { persist } from '../loop/persist.ts'
+import type { Abilities } from './abilities.ts'
 import { load, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
 import type { Hangs } from './hangs.ts'
@@ -25,6 +26,7 @@ export interface RunDeps {
   readonly loader: Loader
   readonly roster: Pick<Roster, 'seats'>
   readonly toil: Toil
+  readonly abilities: Abilities
   readonly hangs: Pick<Hangs, 'watch'>
   /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
@@ -103,6 +105,9 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
   return toil.weigh(seat.job.id, outcome, seenAtMs - beganAtMs)
 }
 
+/** Cloud models have nothing to load, and how a path that foreman does not know loads its model is the target's own business. */
+const isLoadedByForeman = ({ call }: Caller): boolean => !call.cloud && !call.route.unlisted
+
 /** `alive` is called for every sign of life. */
 const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => void): Promise<Outcome> => {
   const { clock, emit } = deps
@@ -125,8 +130,8 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
   try {
     if (caller.left.aborted) return { kind: 'left' }
     if (stopper.why !== null) return stopper.why
-    // How a path that foreman does not know loads its model is the target's own business.
-    if (seat.phase === 'loading' && !caller.call.cloud && !caller.call.route.unlisted) {
+    const isRefused = seat.phase === 'loading' && deps.abilities.refusesForSure(caller.call, caller.body)
+    if (seat.phase === 'loading' && isLoadedByForeman(caller) && !isRefused) {
       emit({ event: 'job_loading', ...fieldsOf(job) })
       const failed = await loadModel(deps, seat, caller)
       if (failed !== null) return failed
@@ -139,6 +144,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
     emit({ event: 'job_working', ...fieldsOf(job), queueMs })
     caller.working(queueMs)
     const outcome = await work({ ...deps, stopper, saw }, caller)
+    if (isRefused && outcome.kind === 'done') deps.abilities.wasWrong(caller.call)
     noteResidency(deps, caller, outcome)
     return outcome
   } finally {

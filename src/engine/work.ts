@@ -2,6 +2,7 @@
 import type { Clock, Random } from '../domain/clock.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { KeepAlivePolicy } from '../domain/wire/keep-alive.ts'
+import { createAbilities } from './abilities.ts'
 import type { Board } from './board.ts'
 import type { Bus } from './bus.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
@@ -79,6 +80,7 @@ export const createWork = (deps: EngineDeps) => {
   const quiet = createQuiet(() => isIdle() && dispatcher.phase === 'running' && state.view.reachable)
   const slots = (key: string) => slotsOf(key, config.parallel, state.view.inventory)
   const look = createLook(target)
+  const abilities = createAbilities({ target, state })
   const pace = createPaceWatch(clock)
   bus.onAny('paces', pace.observe)
   const hangs = createHangs({
@@ -99,6 +101,7 @@ export const createWork = (deps: EngineDeps) => {
     rescuers,
     toil: createToil(config.jobTimeoutMs),
     hangs,
+    abilities,
     callerOf: callerOf(deps, callers),
     release: callers.remove,
     withdrawn: (jobId, reason) => intake.withdrawn(jobId, reason),
@@ -123,6 +126,7 @@ export const createWork = (deps: EngineDeps) => {
   const intake = new CallerIntake({ queue, callers, roster, rescuers, state, clock, emit, nudge, maxAttempts })
   return {
     state,
+    abilities,
     callers,
     rescuers,
     roster,

@@ -200,6 +200,7 @@ export const createVirtualTarget = ({
     '/api/ps': () => json(listOf([...target.alsoResident, ...held.map(modelOf)])),
     '/api/version': () => json({ version: '0.33.0' }),
     '/api/embed': () => json({ embeddings: [[1]] }),
+    '/api/show': () => json({ capabilities: ['completion', 'insert', 'thinking', 'tools'] }),
   }
 
   const send = async ({ path, body }: Request, options: Options): Promise<Reply> => {

@@ -20,7 +20,7 @@ import { createStrangers, isNoRoute, type Strangers } from './strangers.ts'
 export interface OllamaDeps {
   readonly engine: Pick<
     Engine,
-    'admission' | 'embedsPast' | 'hangs' | 'intake' | 'patience' | 'poller' | 'refresh' | 'state'
+    'abilities' | 'admission' | 'embedsPast' | 'hangs' | 'intake' | 'patience' | 'poller' | 'refresh' | 'state'
   >
   readonly forward: Forward
   readonly bodies: BodyReader
@@ -96,7 +96,7 @@ const bypass = (
 
 const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Array) => {
   const { route, request, timer } = passage
-  const { admission, state, refresh } = deps.engine
+  const { abilities, admission, state, refresh } = deps.engine
   const peeked = decodedForPeek(request, route.path.startsWith('/v1/'), bytes)
   if (peeked === null) return refusal(route.flavour, 400, 'the request body is not valid zstd')
   const read = await readCallInTurns(route, peeked, request.headers.get('content-type') ?? '', turn)
@@ -106,6 +106,12 @@ const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Arra
   if (call.cloud || state.view.inventory.get(call.canonicalModel)?.remote)
     return bypass(deps, passage, bytes, false, timer.timed)
   if (!(await admission.isInstalled(call))) return refuseAs(route, unknownModel(call.route, call.model))
+  // The words are the target's own, and nobody's model has to go for them.
+  if (!call.unloads && (await abilities.refuses(call, peeked)))
+    return bypass(deps, passage, bytes, false, (status) => {
+      timer.timed()
+      if (status < 300) abilities.wasWrong(call)
+    })
   if (!call.unloads) return queue(deps, passage, call, bytes)
   return bypass(deps, passage, bytes, true, () => {
     timer.timed()
