@@ -104,6 +104,8 @@ const drainRows = async ({ target, amounts }: Subjects): Promise<Row[]> => {
 /** Cancelled jobs that owe two webhooks each, written as the database itself would. */
 const owe = (path: string, jobs: number, url: string): void => {
   const db = new Database(path)
+  // foreman writes beside it.
+  db.run('PRAGMA busy_timeout = 10000')
   const now = Date.now()
   const insert = db.query(`INSERT INTO jobs
     (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, created_at, updated_at)
@@ -111,7 +113,7 @@ const owe = (path: string, jobs: number, url: string): void => {
   db.transaction(() => {
     for (let i = 0; i < jobs; i++) insert.run(`01BENCH${String(i).padStart(19, '0')}`, MODEL, url, now)
     db.run(`UPDATE jobs SET state = 'cancelled', completed_at = ${now}, updated_at = ${now}`)
-  })()
+  }).immediate()
   db.close()
 }
 
