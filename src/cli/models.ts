@@ -11,7 +11,7 @@ Usage:  foreman models [--json]
 
   --json    print [{"name":…,"size":…,"quantization":…,"resident":…,"expires_at":…}]
 
-Exit codes: 0 done, 1 the target did not answer, 2 usage, 3 no foreman answered, 4 token.
+Exit codes: 0 done, 1 the target is away or did not answer, 2 usage, 3 no foreman answered, 4 token.
 
 Examples:
   foreman models
@@ -35,6 +35,7 @@ export const modelsCommand: Command = {
     if (created.kind === 'exit') return created.code
     const { client } = created
     const lists: unknown[] = []
+    let remembered: string | null = null
     for (const path of ['/api/tags', '/api/ps']) {
       const reply = await client.request('GET', path, { timeoutMs: LISTS_MS })
       if (reply.kind === 'failed') return reportSilence(io, client, reply)
@@ -46,12 +47,20 @@ export const modelsCommand: Command = {
         return exitCode.no
       }
       lists.push(reply.json)
+      remembered ??= reply.headers.get(FROM_MEMORY)
     }
     const rows = joined(lists[0], lists[1])
     io.stdout.write(flags.values.json ? `${JSON.stringify(rows)}\n` : render(rows, io))
-    return exitCode.ok
+    if (remembered === null) return exitCode.ok
+    const at = /at=(\S+)/.exec(remembered)?.[1] ?? ''
+    const span = at === '' ? 'before' : `${humanSpan(io.clock.now() - Date.parse(at))} ago`
+    io.stderr.write(`foreman: the target is away; these are its models of ${span}: \`foreman status\` tells more\n`)
+    return exitCode.no
   },
 }
+
+// With it foreman marks what it says in the place of a target that is away.
+const FROM_MEMORY = 'x-foreman-answered-from'
 
 // Foreman itself says within this time that its target is away.
 const LISTS_MS = 35_000

@@ -75,6 +75,12 @@ const eventOf = (job: ActiveJob, verdict: Verdict, outcome: Outcome, now: number
   }
 }
 
+/** What a caller is told names the target and since when it is away. */
+const withWords = (outcome: Outcome, { absenceWords }: TargetState): Outcome => {
+  if (outcome.kind === 'unreached') return { ...outcome, message: absenceWords(outcome.message) }
+  return outcome.kind === 'lost' ? { ...outcome, message: absenceWords(LOST) } : outcome
+}
+
 /** What becomes of the job, and what the outcome says about the target and whoever bears its absence. */
 const judge = (
   { state, clock, random, targetWorks }: ConclusionDeps,
@@ -92,8 +98,7 @@ const judge = (
     targetWorks()
   }
   const patienceUntil = patience === null ? null : now + patience.leftMs()
-  const told = outcome.kind === 'unreached' ? { ...outcome, message: state.absenceWords(outcome.message) } : outcome
-  return decide(told, { job, committed, now, chance: random(), patienceUntil })
+  return decide(withWords(outcome, state), { job, committed, now, chance: random(), patienceUntil })
 }
 
 /** The conclusions of one engine. */

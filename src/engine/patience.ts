@@ -2,8 +2,8 @@
 import type { Clock } from '../domain/clock.ts'
 
 export interface Patience {
-  /** The target is missing from here on. */
-  absent(): void
+  /** The target is missing, since now or since it was heard of last (monotonic milliseconds). */
+  absent(sinceMs?: number): void
   /** It is there again: the stopwatch rests. */
   present(): void
   /** Milliseconds left; 0 = the caller has borne enough. */
@@ -25,8 +25,8 @@ export const createStopwatches = (clock: Pick<Clock, 'monotonicMs'>, limitMs: nu
     let since: number | null = null
     const runningMs = () => (since === null ? 0 : clock.monotonicMs() - since)
     const patience: Patience = {
-      absent() {
-        since ??= clock.monotonicMs()
+      absent(sinceMs = clock.monotonicMs()) {
+        since ??= sinceMs
         running.add(patience)
       },
       present() {

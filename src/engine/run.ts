@@ -101,8 +101,11 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
     seenAtMs = clock.monotonicMs()
   }
   const ran = await attempt(deps, seat, caller, alive)
-  const outcome = await lookAgain({ target, probe, inventory: () => state.view.inventory }, caller, ran)
-  return toil.weigh(seat.job.id, outcome, seenAtMs - beganAtMs)
+  const found = await lookAgain({ target, probe, inventory: () => state.view.inventory }, caller, ran)
+  const outcome = toil.weigh(seat.job.id, found, seenAtMs - beganAtMs)
+  // What it took to notice is time in which the target was missing.
+  if (outcome.kind === 'lost' || outcome.kind === 'unreached') caller.patience?.absent(seenAtMs)
+  return outcome
 }
 
 /** Cloud models have nothing to load, and how a path that foreman does not know loads its model is the target's own business. */

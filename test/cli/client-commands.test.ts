@@ -171,6 +171,20 @@ embed:latest  274 MB  F16           loaded    in 4m
     })
   })
 
+  test('prints what foreman remembers of a target that is away, says so and exits 1', async () => {
+    const at = new Date(Date.now() - 12 * 60_000).toISOString()
+    const headers = { 'X-Foreman-Answered-From': `memory; at=${at}` }
+    const remembered = (path: keyof typeof answers) => async () =>
+      Response.json(await answers[path]().json(), { headers })
+    const { url } = stubOf({ '/api/tags': remembered('/api/tags'), '/api/ps': remembered('/api/ps') })
+    const { code, out, err } = await run(['models'], { FOREMAN_URL: url })
+    expect([code, out.includes('llama3.2:3b'), err]).toEqual([
+      1,
+      true,
+      'foreman: the target is away; these are its models of 12m ago: `foreman status` tells more\n',
+    ])
+  })
+
   test('--json prints one list', async () => {
     const { url } = stubOf(answers)
     const { out } = await run(['models', '--json'], { FOREMAN_URL: url })

@@ -35,8 +35,8 @@ export type Outcome =
       /** The connection failed: whether the target is there at all is not known. */
       readonly cut?: true
     }
-  /** It went away while it worked: asleep, restarted, unplugged. */
-  | { readonly kind: 'lost' }
+  /** It went away while it worked: asleep, restarted, unplugged. `message` is for whoever has waited for its return long enough. */
+  | { readonly kind: 'lost'; readonly message?: string }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'expired' }
   | { readonly kind: 'left' }
@@ -126,7 +126,11 @@ export const decide = (outcome: Outcome, c: Circumstances): Verdict => {
     case 'broken':
       return tryAgain(c, outcome.failure, outcome.answer, outcome.told)
     case 'lost':
-      return waitForReturn(c, failure('target_lost'), pauseMs(c))
+      return waitForReturn(
+        c,
+        c.committed ? failure('target_lost') : failure('unreachable', outcome.message),
+        pauseMs(c),
+      )
     case 'timeout':
       return c.job.kind === 'sync' ? fail(failure('job_timeout')) : tryAgain(c, failure('job_timeout'))
     case 'expired':

@@ -147,6 +147,8 @@ export class SyncCaller implements Caller {
     this.#isFinished = true
     this.#signal.removeEventListener('abort', this.#leave)
     this.#stream?.release()
+    // Nobody keeps the time for one who has gone.
+    this.patience.present()
     for (const cleanup of this.#cleanups) cleanup()
   }
 

@@ -137,13 +137,14 @@ export const attempt = async (
   options: ForwardOptions,
   { patience, tries }: Trying,
 ): Promise<Tried> => {
+  const sentAtMs = deps.clock.monotonicMs()
   const abort = new AbortController()
   let lost = false
   const leave = () => abort.abort()
   const watch = createWatch(deps, {
     // The short question has been wrong before: the target was there, and slow.
     endsOn: options.endsOn === 'doubt' && tries > 1 ? 'absence' : options.endsOn,
-    doubted: patience.absent,
+    doubted: () => patience.absent(sentAtMs),
     lost() {
       lost = true
       abort.abort()

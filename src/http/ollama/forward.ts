@@ -84,6 +84,7 @@ export const createForward = (deps: ForwardDeps): Forward => {
     let release: (() => void) | null = null
     try {
       for (let tries = 1; ; tries++) {
+        const beganAtMs = clock.monotonicMs()
         if (state.view.reachable) patience.present()
         const isThere = state.view.reachable || (await maySend(request, options))
         const absent: Tried = { kind: 'away', message: '' }
@@ -93,7 +94,7 @@ export const createForward = (deps: ForwardDeps): Forward => {
         if (instead) return instead
         const isMissing = tried.kind === 'away' || tried.kind === 'foreign'
         if (!mayWait || !isMissing) return unanswered(tried, deps, options)
-        patience.absent()
+        patience.absent(beganAtMs)
         release ??= awaited.begin()
         const leftMs = patience.leftMs()
         if (leftMs <= 0 || request.signal.aborted) return unanswered(tried, deps, options)
@@ -103,6 +104,7 @@ export const createForward = (deps: ForwardDeps): Forward => {
         await pause({ clock, state, signals: [request.signal, awaited.over] }, waitMs)
       }
     } finally {
+      patience.present()
       release?.()
     }
   }

@@ -116,9 +116,14 @@ describe('an attempt that broke', () => {
 const away = (more: object = {}): Outcome => ({ kind: 'away', message: 'a login', retryAfterMs: null, ...more })
 
 describe.each([
-  ['was lost on the way', { kind: 'lost' } as Outcome, failure('target_lost')],
-  ['is not what answers', away(), failure('not_ollama', 'a login')],
-])('a target that %s', (_, outcome, reason) => {
+  [
+    'was lost on the way',
+    { kind: 'lost', message: 'x' } as Outcome,
+    failure('unreachable', 'x'),
+    failure('target_lost'),
+  ],
+  ['is not what answers', away(), failure('not_ollama', 'a login'), failure('not_ollama', 'a login')],
+])('a target that %s', (_, outcome, reason, afterwards) => {
   test('costs a deferral and no attempt, and the job is tried as soon as it is back', () => {
     for (const job of [{}, sync, lastTry, { deferrals: 2 }])
       expect(decide(outcome, circumstances({ job }))).toEqual(deferred(null))
@@ -133,7 +138,8 @@ describe.each([
     const failed: Verdict = { to: 'failed', failure: reason, answer: null, told: false }
     expect(decide(outcome, circumstances({ job: sync, patienceUntil: NOW + 1 }))).toEqual(deferred(null))
     expect(decide(outcome, circumstances({ job: sync, patienceUntil: NOW }))).toEqual(failed)
-    expect(decide(outcome, circumstances({ job: sync, committed: true }))).toEqual(failed)
+    const cut: Verdict = { ...failed, failure: afterwards }
+    expect(decide(outcome, circumstances({ job: sync, committed: true }))).toEqual(cut)
   })
 })
 
