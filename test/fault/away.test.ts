@@ -222,6 +222,38 @@ describe('what nobody has asked before', () => {
   })
 })
 
+test('a cloud generation that fell silent is not sent twice: it may cost money', async () => {
+  let chats = 0
+  let isAsleep = false
+  const never = new Promise<Response>(() => undefined)
+  const target = Bun.serve({
+    port: 0,
+    idleTimeout: 0,
+    async fetch(request) {
+      const path = new URL(request.url).pathname
+      if (path === '/api/chat') {
+        chats++
+        isAsleep = true
+        // Foreman has given it up: at this very moment the target wakes.
+        request.signal.addEventListener('abort', () => {
+          isAsleep = false
+        })
+      }
+      if (isAsleep) return never
+      return Response.json(path === '/api/version' ? { version: '0.33.0' } : { models: [] })
+    },
+  })
+  undone.push(() => target.stop(true))
+  const foreman = await runForeman(`http://127.0.0.1:${target.port}`, {}, { clock: createHastyClock(HASTE) })
+  undone.push(() => foreman.stop())
+  await polled(foreman)
+  const chat = askOnce(
+    foreman.port,
+    post('/api/chat', { model: 'big:cloud', messages: [{ role: 'user', content: '' }] }),
+  )
+  expect([(await chat).status, chats]).toEqual([503, 1])
+}, 20_000)
+
 describe('an embedding for a target that sleeps', () => {
   for (const way of ['bypass', 'queue']) {
     test(`is told so after FOREMAN_UNREACHABLE_DEADLINE, by the ${way}`, async () => {

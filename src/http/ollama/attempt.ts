@@ -29,8 +29,8 @@ export interface AttemptDeps extends WatchDeps {
 
 export type Tried =
   | { readonly kind: 'response'; readonly response: Response }
-  /** Never reached, or it fell silent and answers no question. */
-  | { readonly kind: 'away'; readonly message: string }
+  /** Never reached, or it fell silent and answers no question: then it may have been `sent`. */
+  | { readonly kind: 'away'; readonly message: string; readonly sent: boolean }
   /** Something else answered in its place. */
   | { readonly kind: 'foreign'; readonly message: string }
   | { readonly kind: 'broken'; readonly code: string; readonly message: string }
@@ -123,11 +123,11 @@ const respond = async (deps: AttemptDeps, reply: Answered, passage: Passage): Pr
 const unanswered = (deps: AttemptDeps, reply: Exclude<Reply, Answered> | Cut, passage: Passage): Tried => {
   passage.stop()
   if (reply.kind === 'aborted')
-    return passage.isLost() ? { kind: 'away', message: 'it stopped answering' } : { kind: 'left' }
+    return passage.isLost() ? { kind: 'away', message: 'it stopped answering', sent: true } : { kind: 'left' }
   if (reply.kind === 'broken') return { kind: 'broken', code: reply.code, message: reply.message }
   if (reply.code === 'unsendable') return { kind: 'unsendable', message: reply.message }
   deps.lookNow()
-  return { kind: 'away', message: reply.message }
+  return { kind: 'away', message: reply.message, sent: false }
 }
 
 /** Sends once; once more where a kept socket had gone stale. */

@@ -87,12 +87,12 @@ export const createForward = (deps: ForwardDeps): Forward => {
         const beganAtMs = clock.monotonicMs()
         if (state.view.reachable) patience.present()
         const isThere = state.view.reachable || (await maySend(request, options))
-        const absent: Tried = { kind: 'away', message: '' }
+        const absent: Tried = { kind: 'away', message: '', sent: false }
         const tried = isThere ? await attempt(attemptDeps, request, options, { patience, tries }) : absent
         if (tried.kind === 'response') return tried.response
         const instead = tried.kind === 'left' || tried.kind === 'unsendable' ? null : options.instead?.()
         if (instead) return instead
-        const isMissing = tried.kind === 'away' || tried.kind === 'foreign'
+        const isMissing = tried.kind === 'foreign' || (tried.kind === 'away' && (options.repeatable || !tried.sent))
         if (!mayWait || !isMissing) return unanswered(tried, deps, options)
         patience.absent(beganAtMs)
         release ??= awaited.begin()
