@@ -74,6 +74,15 @@ export const workSettings = {
     allowed: 'a duration such as 10m (a bare number is seconds) from 100ms to 24h, or 0',
     parse: durationBetween(100, day, 'zero'),
   },
+  heartbeatMs: {
+    variable: 'FOREMAN_HEARTBEAT',
+    fallback: '0',
+    fallbackShown: '0 (none)',
+    meaning:
+      'after so long without an answer a queued call gets status 200 and a sign of life each time; X-Foreman-Heartbeat of a call wins',
+    allowed: 'a duration such as 60s (a bare number is seconds) from 1s to 1h, or 0',
+    parse: durationBetween(1_000, 3_600_000, 'zero'),
+  },
   jobTimeoutMs: {
     variable: 'FOREMAN_JOB_TIMEOUT',
     fallback: '30m',

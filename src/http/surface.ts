@@ -25,6 +25,7 @@ export interface SurfaceDeps {
     readonly maxBodiesBytes: number
     readonly readOnly: boolean
     readonly syncDeadlineMs: number
+    readonly heartbeatMs: number
     readonly artifactInlineMaxBytes: number
     readonly publicUrl: string | null
     readonly ollamaUrl: string
@@ -70,12 +71,22 @@ export const createSurface = (deps: SurfaceDeps) => {
   const forward = createForward({ target, clock, random, state, probe, lookNow, patience, awaited })
   const { guard, returned } = createHopGuard(createGuard(rulesOf(config)), deps.instance)
   const bodies = createBodyReader(config, clock)
-  const { readOnly, syncDeadlineMs, artifactInlineMaxBytes, publicUrl } = config
+  const { readOnly, syncDeadlineMs, heartbeatMs, artifactInlineMaxBytes, publicUrl } = config
   const app = createApp({
     guard,
     visitors: deps.visitors,
     forward,
-    handle: createOllamaHandler({ engine, forward, bodies, clock, newId, readOnly, isDraining, syncDeadlineMs }),
+    handle: createOllamaHandler({
+      engine,
+      forward,
+      bodies,
+      clock,
+      newId,
+      readOnly,
+      isDraining,
+      syncDeadlineMs,
+      heartbeatMs,
+    }),
     health: {
       clock,
       instance: deps.instance,

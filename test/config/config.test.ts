@@ -39,6 +39,7 @@ describe('an empty environment', () => {
       maxQueue: 10_000,
       unreachableDeadlineMs: 60_000,
       syncDeadlineMs: 0,
+      heartbeatMs: 0,
       jobTimeoutMs: 1_800_000,
       jobTtlMs: 86_400_000,
       artifactInlineMaxBytes: 262_144,
@@ -95,6 +96,7 @@ describe('a good value', () => {
     ['FOREMAN_MAX_WAIT', '0', 'maxWaitMs', 0],
     ['FOREMAN_UNREACHABLE_DEADLINE', '0', 'unreachableDeadlineMs', 0],
     ['FOREMAN_SYNC_DEADLINE', '10m', 'syncDeadlineMs', 600_000],
+    ['FOREMAN_HEARTBEAT', '60', 'heartbeatMs', 60_000],
     ['FOREMAN_ARTIFACT_INLINE_MAX', '0', 'artifactInlineMaxBytes', 0],
     [
       'FOREMAN_WEBHOOK_SECRET',

@@ -14,6 +14,7 @@ import { pathAndQuery } from '../request-path.ts'
 import { SyncCaller } from './answer.ts'
 import { createControl } from './control.ts'
 import type { Forward } from './forwarding.ts'
+import { heartbeatMs, mayBeat, withHeartbeat } from './heartbeat.ts'
 import { createKnown } from './known.ts'
 import { createStrangers, isNoRoute, type Strangers } from './strangers.ts'
 
@@ -30,6 +31,8 @@ export interface OllamaDeps {
   readonly isDraining: () => boolean
   /** 0 = none. */
   readonly syncDeadlineMs: number
+  /** 0 = none. */
+  readonly heartbeatMs: number
 }
 
 /** The server's timer on the request's connection. */
@@ -49,12 +52,24 @@ interface Passage {
   readonly route: Route
   readonly request: Request
   readonly timer: ConnectionTimer
+  /** The body is held on although the answer has begun. */
+  readonly holdUntil: (sent: Promise<unknown>) => void
 }
 
 const refuseAs = (route: Route, { status, message }: Refusal) => refusal(route.flavour, status, message)
 
-const queue = async (deps: OllamaDeps, { request, timer }: Passage, call: Call, body: Uint8Array) => {
+/** A signal that follows another one and can be given by hand too. */
+const followed = (signal: AbortSignal): AbortController => {
+  const own = new AbortController()
+  if (signal.aborted) own.abort()
+  else signal.addEventListener('abort', () => own.abort(), { once: true })
+  return own
+}
+
+const queue = async (deps: OllamaDeps, { request, timer, holdUntil }: Passage, call: Call, body: Uint8Array) => {
   const { engine, clock } = deps
+  const everyMs = mayBeat(call) ? heartbeatMs(request.headers.get('x-foreman-heartbeat'), deps.heartbeatMs) : 0
+  const client = everyMs > 0 ? followed(request.signal) : null
   const jobId = deps.newId()
   const caller = new SyncCaller({
     // A body in an encoding that Ollama decodes itself is passed as it is: /v1 takes no keep_alive anyway.
@@ -62,7 +77,7 @@ const queue = async (deps: OllamaDeps, { request, timer }: Passage, call: Call, 
     jobId,
     path: pathAndQuery(request),
     headers: requestHeaders(request.headers),
-    signal: request.signal,
+    signal: client?.signal ?? request.signal,
     patience: engine.patience(),
     clock,
   })
@@ -71,6 +86,11 @@ const queue = async (deps: OllamaDeps, { request, timer }: Passage, call: Call, 
   const admitted = await engine.intake.admit(jobId, caller, deadlineMs)
   if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
   else if (!engine.state.view.reachable) engine.poller.hurry()
+  if (client !== null) {
+    holdUntil(caller.answered)
+    const left = () => client.abort()
+    return withHeartbeat(caller.answered, { clock, call, everyMs, left, opened: timer.streaming })
+  }
   const response = await caller.answered
   if (caller.committed) timer.streaming()
   return response
@@ -178,7 +198,11 @@ export const createOllamaHandler = (
   const known = createKnown({ view: () => deps.engine.state.view, clock: deps.clock })
   const control = createControl({ ...deps, known })
   return async (route, request, timer) => {
-    const passage = { route, request, timer }
+    let sent: Promise<unknown> | null = null
+    const holdUntil = (later: Promise<unknown>) => {
+      sent = later
+    }
+    const passage = { route, request, timer, holdUntil }
     if (route.writes && deps.readOnly) return refuse(route.flavour, failure('read_only'))
     if (deps.isDraining() && (route.writes || (route.class !== 'control' && !route.unlisted)))
       return refuse(route.flavour, failure('draining'))
@@ -197,8 +221,9 @@ export const createOllamaHandler = (
       if (route.class === 'bypass') return await handleEmbed(deps, passage, bytes)
       return await control({ ...passage, body: bytes })
     } finally {
-      // With the first byte of the answer the request has been sent for good.
-      release()
+      // With the first byte of the target's answer the request has been sent for good.
+      if (sent === null) release()
+      else void (sent as Promise<unknown>).then(release)
     }
   }
 }
