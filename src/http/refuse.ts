@@ -1,10 +1,13 @@
 /** Foreman's own error answers on Ollama routes, in the shape that the route's clients understand. */
 import { type Failure, failures, ollamaMessage } from '../domain/job/failure.ts'
+import type { Refusal } from '../domain/wire/call.ts'
 import { errorBody } from '../domain/wire/refusal.ts'
 import type { Flavour } from '../domain/wire/routes.ts'
 
 // Long enough that a queue moves and a laptop wakes, short enough that nobody gives up.
 const RETRY_AFTER_S = 5
+
+const newRequestId = () => `req_${crypto.randomUUID().replaceAll('-', '').slice(0, 24)}`
 
 /** An error answer of foreman's own; 503 says when to come back, 401 says how. */
 export const refusal = (
@@ -17,8 +20,14 @@ export const refusal = (
   if (status === 503) all.push(['Retry-After', String(RETRY_AFTER_S)])
   if (status === 401) all.push(['WWW-Authenticate', 'Bearer realm="foreman"'])
   if (status === 413 || status === 408) all.push(['Connection', 'close'])
-  const requestId = `req_${crypto.randomUUID().replaceAll('-', '').slice(0, 24)}`
-  return new Response(errorBody(flavour, status, message, requestId), { status, headers: all })
+  return new Response(errorBody(flavour, status, message, newRequestId()), { status, headers: all })
+}
+
+/** The answer to a call that Ollama would refuse, in the form it would have there: on /v1 the compatible layer writes a line of its own. */
+export const refusalOf = (flavour: Flavour, { status, message, isLate }: Refusal): Response => {
+  if (flavour === 'native' || !isLate) return refusal(flavour, status, message)
+  const body = `${errorBody(flavour, status, message, newRequestId())}\n`
+  return new Response(body, { status, headers: { 'Content-Type': 'application/json' } })
 }
 
 /** The answer for one of foreman's own failures. */

@@ -1,6 +1,7 @@
 /** Decodes a JSON body as Go's encoding/json does, with its words for what is wrong; it must never be stricter than Go. */
-import { scanObject } from '../domain/wire/go-json.ts'
+import { decodeField, scanObject } from '../domain/wire/go-json.ts'
 import { parseCallerKeepAlive } from '../domain/wire/keep-alive.ts'
+import { foldKey } from '../domain/wire/keys.ts'
 import type { Fields, GoStruct, GoType } from './go-schema.ts'
 
 /** A decoded object: keys in Go's spelling, values of the types the schema names (null and absent are alike). */
@@ -81,9 +82,34 @@ const decodeFields = (state: Decoding, bag: Bag, path: string, fields: Fields): 
   // Without a prototype, `__proto__` is a name like any other.
   const decoded: Record<string, unknown> = Object.create(null)
   for (const key in bag) {
-    const name = Object.hasOwn(fields, key) ? key : key.toLowerCase()
+    const name = Object.hasOwn(fields, key) ? key : foldKey(key)
     const type = Object.hasOwn(fields, name) ? fields[name] : undefined
     decoded[name] = type === undefined ? bag[key] : decodeValue(state, bag[key], `${path}.${name}`, type)
+  }
+  return decoded
+}
+
+// Longer bodies are read as if every member stood there once.
+const REPEATS_BYTES_MAX = 65_536
+const pointers: ReadonlySet<string> = new Set(['shift', 'stream', 'truncate'])
+const plain: ReadonlySet<unknown> = new Set(['bool', 'float64', 'int', 'string'])
+
+/** Go decodes members one after the other: null leaves what is no pointer, and maps are merged. */
+const decodeTop = (state: Decoding, body: Uint8Array, bag: Bag, fields: Fields): Bag => {
+  const scan = body.length > REPEATS_BYTES_MAX ? null : scanObject(body, () => true)
+  if (scan?.kind !== 'object') return decodeFields(state, bag, '', fields)
+  const names = new Set(scan.fields.map(({ key }) => foldKey(key)))
+  if (names.size === scan.fields.length) return decodeFields(state, bag, '', fields)
+  const decoded: Record<string, unknown> = Object.create(null)
+  for (const found of scan.fields) {
+    const one = decodeFields(state, { [found.key]: decodeField(body, found) }, '', fields)
+    for (const [name, value] of Object.entries(one)) {
+      const type = Object.hasOwn(fields, name) ? fields[name] : undefined
+      const isKept = value === null && plain.has(type) && !pointers.has(name)
+      const before = decoded[name]
+      const isMap = type === 'map[string]interface {}' && isBag(before) && isBag(value)
+      if (!isKept || isMap) decoded[name] = isMap ? { ...before, ...value } : value
+    }
   }
   return decoded
 }
@@ -116,7 +142,7 @@ export const decodeBody = (body: Uint8Array, struct: GoStruct): Decoded => {
   if ('kind' in first) return first
   const state: Decoding = { root: struct.go.slice(struct.go.indexOf('.') + 1), problem: null }
   try {
-    const bag = decodeFields(state, first.value, '', struct.fields)
+    const bag = decodeTop(state, body, first.value, struct.fields)
     return state.problem === null ? { kind: 'ok', bag } : { kind: 'bad', message: state.problem }
   } catch (error) {
     if (error instanceof Stopped) return { kind: 'bad', message: error.message }

@@ -38,11 +38,13 @@ export interface Call {
 export interface Refusal {
   readonly status: number
   readonly message: string
+  /** Said behind the layer that makes Ollama compatible, which hands it on in a form of its own. */
+  readonly isLate?: true
 }
 
 export type CallRead = { readonly kind: 'call'; readonly call: Call } | ({ readonly kind: 'refused' } & Refusal)
 
-const refused = (status: number, message: string): CallRead => ({ kind: 'refused', status, message })
+const refused = (refusal: Refusal): CallRead => ({ kind: 'refused', ...refusal })
 
 const goPackage = (route: Route): string =>
   route.flavour === 'native' ? 'api' : route.flavour === 'anthropic' ? 'anthropic' : 'openai'
@@ -50,11 +52,21 @@ const goPackage = (route: Route): string =>
 /** Ollama's words for a missing model differ by route (wire document, 5.1). */
 export const unknownModel = (route: Route, model: string): Refusal =>
   route.class === 'bypass'
-    ? { status: 404, message: `model "${model}" not found, try pulling it first` }
-    : { status: 404, message: `model '${model}' not found` }
+    ? { status: 404, message: `model "${model}" not found, try pulling it first`, isLate: true }
+    : { status: 404, message: `model '${model}' not found`, isLate: true }
 
-const missingModel = (route: Route): Refusal =>
-  route.path === '/api/generate' ? unknownModel(route, '') : { status: 400, message: 'model is required' }
+const TRANSCRIPTIONS = '/v1/audio/transcriptions'
+
+const missingModel = ({ path, flavour }: Route): Refusal => {
+  if (path === '/api/generate') return { status: 404, message: "model '' not found", isLate: true }
+  // The layers that speak Anthropic's language and forms look at the model themselves.
+  const isEarly = flavour === 'anthropic' || path === TRANSCRIPTIONS
+  return { status: 400, message: 'model is required', ...(!isEarly && { isLate: true }) }
+}
+
+/** The layer that speaks OpenAI's language looks at the messages before anything else. */
+const unspoken = ({ path }: Route): Refusal | null =>
+  path === '/v1/chat/completions' ? { status: 400, message: "[] is too short - 'messages'" } : null
 
 const typeFault = (route: Route, found: Field, name: string, wanted: string): Refusal => ({
   status: 400,
@@ -80,7 +92,7 @@ const scanFault = (route: Route, scan: Scan): Refusal | null => {
       return { status: 400, message: scan.message }
     case 'other':
       // Go decodes null into an empty request.
-      if (scan.type === 'null') return missingModel(route)
+      if (scan.type === 'null') return unspoken(route) ?? missingModel(route)
       return {
         status: 400,
         message: `json: cannot unmarshal ${scan.type} into Go value of type ${goPackage(route)}.${route.goType}`,
@@ -120,9 +132,9 @@ const named = (route: Route, model: string): Pick<Call, 'model' | 'canonicalMode
     case 'empty':
       return missingModel(route)
     case 'conflict':
-      return { status: 400, message: `use either :local or :cloud, not both: "${model}"` }
+      return { status: 400, message: `use either :local or :cloud, not both: "${model}"`, isLate: true }
     case 'invalid':
-      return { status: 400, message: 'invalid model name' }
+      return { status: 400, message: 'invalid model name', isLate: true }
     case 'name':
       return { model, canonicalModel: canonicalOf(parsed.name), cloud: parsed.source === 'cloud' }
     default:
@@ -134,7 +146,7 @@ const noReload: Reload = { options: {}, shift: undefined }
 
 const callOfForm = (route: Route, model: string | null): CallRead => {
   const name = named(route, model ?? '')
-  if ('status' in name) return refused(name.status, name.message)
+  if ('status' in name) return refused(name)
   const call: Call = {
     ...name,
     route,
@@ -168,8 +180,6 @@ const members = new Set(['keep_alive', 'messages', 'model', 'options', 'prompt',
 /** The members of a body that foreman reads; it never looks at others. */
 export const isCallMember: Wanted = (key) => members.has(key)
 
-const TRANSCRIPTIONS = '/v1/audio/transcriptions'
-
 /** Reads a queued route's body. `contentType` matters for transcriptions alone; Ollama ignores it elsewhere. */
 export const readCall = (route: Route, body: Uint8Array, contentType: string): CallRead => {
   if (route.path === TRANSCRIPTIONS) return callOfForm(route, multipartField(body, contentType, 'model'))
@@ -191,14 +201,15 @@ export const readCallInTurns = async (
 /** The same for a JSON body that has been scanned already. */
 export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRead => {
   const fault = scanFault(route, scan)
-  if (fault !== null || scan.kind !== 'object')
-    return fault ? refused(fault.status, fault.message) : refused(400, 'EOF')
+  if (fault !== null || scan.kind !== 'object') return fault ? refused(fault) : refused({ status: 400, message: 'EOF' })
   const wrong = firstOfWrongType(route, scan)
-  if (wrong !== null) return refused(wrong.status, wrong.message)
+  if (wrong !== null) return refused(wrong)
+  const silent = isEmptyList(body, field(scan, 'messages')) ? unspoken(route) : null
+  if (silent !== null) return refused(silent)
   const model = valueField(scan, 'model')
   const stream = field(scan, 'stream')
   const name = named(route, model === undefined ? '' : String(decodeField(body, model, SMALL_BYTES_MAX) ?? '\0'))
-  if ('status' in name) return refused(name.status, name.message)
+  if ('status' in name) return refused(name)
   const native = route.flavour === 'native'
   const keepAlive = native ? small(body, field(scan, 'keep_alive')) : undefined
   // The /v1 routes know neither options nor keep_alive (wire document, 3.5).

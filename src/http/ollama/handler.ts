@@ -9,7 +9,7 @@ import { readUnlistedCall } from '../../domain/wire/unlisted.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { turn } from '../../engine/turn.ts'
 import { type BodyReader, decodedForPeek } from '../body.ts'
-import { refusal, refuse } from '../refuse.ts'
+import { refusal, refusalOf, refuse } from '../refuse.ts'
 import { pathAndQuery } from '../request-path.ts'
 import { SyncCaller } from './answer.ts'
 import { createControl } from './control.ts'
@@ -56,7 +56,7 @@ interface Passage {
   readonly holdUntil: (sent: Promise<unknown>) => void
 }
 
-const refuseAs = (route: Route, { status, message }: Refusal) => refusal(route.flavour, status, message)
+const refuseAs = ({ flavour }: Route, fault: Refusal) => refusalOf(flavour, fault)
 
 /** A signal that follows another one and can be given by hand too. */
 const followed = (signal: AbortSignal): AbortController => {
