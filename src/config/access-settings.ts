@@ -1,6 +1,6 @@
 /** The core's settings about where foreman listens and keeps its data, which target it has, and who may use it. */
 import { resolve } from 'node:path'
-import { bad, ok, readServerUrl, readToken } from '../domain/readers.ts'
+import { bad, ok, readBoolean, readServerUrl, readToken } from '../domain/readers.ts'
 import type { Environment, SettingRows } from '../domain/setting.ts'
 import { readAddress, readHosts, readOrigins } from './values.ts'
 
@@ -49,6 +49,14 @@ export const accessSettings = {
     allowed: 'up to 4096 printable ASCII characters without blanks',
     secret: true,
     parse: readToken,
+  },
+  tokenInPath: {
+    variable: 'FOREMAN_TOKEN_IN_PATH',
+    fallback: 'false',
+    meaning:
+      "the token may also be the first part of a path (http://host:port/TOKEN), for clients that send no headers such as Ollama's command line",
+    allowed: 'true or false',
+    parse: readBoolean,
   },
   origins: {
     variable: 'FOREMAN_ORIGINS',

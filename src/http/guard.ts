@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { createHostCheck, type HostRules } from './hosts.ts'
 import { createOriginCheck, type OriginRules, preflightAnswer, readableBy } from './origins.ts'
 import { badPath, unauthorized } from './refuse-by-path.ts'
-import { canonicalPath, pathOf } from './request-path.ts'
+import { canonicalPath, decodedPath, pathOf } from './request-path.ts'
 
 /** Somebody who may come in; without a name where the token has none or none is asked for. */
 export interface Who {
@@ -19,6 +19,8 @@ export interface NamedToken {
 export interface GuardRules extends HostRules, OriginRules {
   /** None: everybody may. */
   readonly tokens: readonly NamedToken[]
+  /** The first segment of a path may be a token: Ollama's command line can send it in no other way. */
+  readonly tokenInPath?: boolean
   /** Paths that need no token, because machines watch them or nothing stands there. */
   readonly openPaths: readonly string[]
 }
@@ -41,24 +43,43 @@ const digest = (text: string) => createHash('sha256').update(text).digest()
 /** As Ollama refuses, without a word: who is not meant to be here is not told why. */
 const forbidden = (): Response => new Response(null, { status: 403 })
 
-const createTokenCheck = (tokens: readonly NamedToken[]): ((request: Request) => Who | null) => {
-  if (tokens.length === 0) return () => ({ kind: 'who', name: null })
+interface TokenCheck {
+  /** By the headers. */
+  of(request: Request): Who | null
+  /** By the text of a token. */
+  by(token: string): Who | null
+}
+
+const createTokenCheck = (tokens: readonly NamedToken[]): TokenCheck => {
+  const anybody: Who = { kind: 'who', name: null }
+  if (tokens.length === 0) return { of: () => anybody, by: () => null }
   const wanted = tokens.map(({ name, token }) => ({ name, digest: digest(token) }))
-  return ({ headers }) => {
-    const [, given] = /^bearer\s+(\S+)\s*$/i.exec(headers.get('authorization') ?? '') ?? []
-    // Anthropic's clients send their key in a header of their own.
-    const key = digest(given ?? headers.get('x-api-key') ?? '')
+  const by = (token: string): Who | null => {
+    const key = digest(token)
     // All are compared, so that the time tells nothing.
     const fitting = wanted.filter((one) => timingSafeEqual(key, one.digest))
     return fitting[0] === undefined ? null : { kind: 'who', name: fitting[0].name }
   }
+  const of = ({ headers }: Request): Who | null => {
+    const [, given] = /^bearer\s+(\S+)\s*$/i.exec(headers.get('authorization') ?? '') ?? []
+    // Anthropic's clients send their key in a header of their own.
+    return by(given ?? headers.get('x-api-key') ?? '')
+  }
+  return { of, by }
+}
+
+/** Who a path's first segment says, and the path that is left without it: from here on nobody sees the token. */
+const tokenInPath = (check: TokenCheck, path: string): { readonly who: Who; readonly path: string } | null => {
+  const [, segment = '', rest = '/'] = /^\/([^/]+)(\/.*)?$/.exec(path) ?? []
+  const who = segment === '' ? null : check.by(decodedPath(segment))
+  return who === null ? null : { who, path: rest }
 }
 
 /** The guard of one foreman. Order matters: a foreign page learns nothing, and a preflight carries no token. */
 export const createGuard = (rules: GuardRules): Guard => {
   const isOwnHost = createHostCheck(rules)
   const judgeOrigin = createOriginCheck(rules)
-  const whoIs = createTokenCheck(rules.tokens)
+  const check = createTokenCheck(rules.tokens)
   const open = new Set(rules.openPaths.flatMap((path) => [path, `${path}/`]))
   return (request) => {
     const origin = judgeOrigin(request)
@@ -69,7 +90,9 @@ export const createGuard = (rules: GuardRules): Guard => {
     if (origin === 'allowed' && request.method === 'OPTIONS') return refused(preflightAnswer())
     const raw = pathOf(request)
     const path = canonicalPath(raw)
-    const who = path !== null && open.has(path) ? ({ kind: 'who', name: null } as const) : whoIs(request)
+    const named = rules.tokenInPath && path !== null ? tokenInPath(check, path) : null
+    if (named !== null) return { kind: 'in', ...named, dress }
+    const who = path !== null && open.has(path) ? ({ kind: 'who', name: null } as const) : check.of(request)
     if (who === null) return refused(unauthorized(request, raw))
     if (path === null) return refused(badPath(request, raw))
     return { kind: 'in', who, path, dress }

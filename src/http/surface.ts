@@ -19,6 +19,7 @@ export interface SurfaceDeps {
   readonly config: {
     readonly addr: ListenAddress
     readonly token: string | null
+    readonly tokenInPath: boolean
     readonly origins: readonly string[]
     readonly hosts: readonly string[]
     readonly maxBodyBytes: number
@@ -53,8 +54,9 @@ export interface SurfaceDeps {
   readonly onBug: (error: unknown, path: string) => void
 }
 
-const rulesOf = ({ token, addr, hosts, origins, publicUrl }: SurfaceDeps['config']): GuardRules => ({
+const rulesOf = ({ token, tokenInPath, addr, hosts, origins, publicUrl }: SurfaceDeps['config']): GuardRules => ({
   tokens: token === null ? [] : [{ name: null, token }],
+  tokenInPath,
   listenHost: addr.hostname,
   hosts,
   origins,

@@ -27,6 +27,7 @@ describe('an empty environment', () => {
       ollamaUrl: 'http://127.0.0.1:11434',
       ollamaToken: null,
       token: null,
+      tokenInPath: false,
       origins: [],
       hosts: [],
       dataDir: '/home/ada/.local/share/foreman',
