@@ -16,7 +16,7 @@ import { foldKey } from '../wire/keys.ts'
 import { ollamaRoutes } from '../wire/routes.ts'
 import type { JobState } from './job.ts'
 import type { Problem } from './problem.ts'
-import { readWebhookRequest, webhookMembers } from './webhook-request.ts'
+import { mayMeanWebhook, readWebhookRequest, webhookMembers } from './webhook-request.ts'
 
 /** A payload that can run, with the bytes that will be sent. */
 export interface JobRequest {
@@ -58,7 +58,7 @@ const isNotForTarget = ({ key, type }: Field): boolean => {
 }
 
 /** What is read of a body, and whatever may be meant by it. */
-const isJobMember: Wanted = (key) => isCallMember(key) || /webhook|callback/.test(key)
+const isJobMember: Wanted = (key) => isCallMember(key) || mayMeanWebhook(key)
 
 /** Editors on Windows begin a file with a byte order mark, and JSON has none. */
 const withoutMark = (body: Uint8Array): Uint8Array =>

@@ -2,6 +2,7 @@
 
 import { nearest } from '../nearest.ts'
 import { decodeField, type Field, field, type Scan } from '../wire/go-json.ts'
+import { foldKey } from '../wire/keys.ts'
 import { isFinal, type JobState, jobStates } from './job.ts'
 
 /** The members that are foreman's own: the target never sees them. */
@@ -21,10 +22,22 @@ const wrong = (detail: string) => ({ kind: 'wrong', detail }) as const
 const WORDS = 'expected "final", "all" or a list of states'
 const finalStates = jobStates.filter(isFinal)
 
-/** Whoever writes `callback_url` or `webhook` waits for a webhook that would never come. */
+// Cheap enough for each of a million members; what passes is looked at closely.
+const FRAGMENTS = /call|done|event|finish|hook|notif|state|url|web/
+const OTHER_WORDS = /callback|hook|notif|(?:^|_)on_?(?:done|finish|state)/
+const written = [...webhookMembers, 'webhook', 'webhook_url']
+
+/** Whether a member, its key as Go compares it, may be one of these two or meant as one. */
+export const mayMeanWebhook = (key: string): boolean => FRAGMENTS.test(key)
+
+/** Whoever writes `callback_url`, `notify_url` or `state_webhok_url` waits for a webhook that would never come. */
 const nearMiss = (fields: readonly Field[]): string | null => {
   const known: readonly string[] = webhookMembers
-  const stray = fields.find(({ key }) => /webhook|callback/i.test(key) && !known.includes(key.toLowerCase()))
+  const stray = fields.find(({ key }) => {
+    const folded = foldKey(key)
+    if (known.includes(folded) || !mayMeanWebhook(folded)) return false
+    return OTHER_WORDS.test(folded) || nearest(folded, written) !== null
+  })
   if (stray === undefined) return null
   const meant = /event|state_?s$|filter/i.test(stray.key) ? 'state_webhook_events' : 'state_webhook_url'
   return `there is no member ${stray.key}, did you mean ${nearest(stray.key, known) ?? meant}?`

@@ -18,6 +18,19 @@ const detailOf = (body: object) => {
 const chat = { model: 'a', messages: [{ role: 'user', content: 'hi' }] }
 const url = 'http://nas/hook'
 
+const words = (text: string) => text.trim().split(/\s+/)
+const ofOllama = words(`
+  prompt stream format options keep_alive think tools images suffix system template context raw input truncate
+  dimensions shift logprobs top_logprobs width height steps _debug_render_only
+`)
+const ofOthers = words(`
+  audio background best_of container conversation echo encoding_format frequency_penalty function_call functions
+  include instructions logit_bias max_completion_tokens max_output_tokens max_tokens max_tool_calls mcp_servers metadata
+  modalities n parallel_tool_calls prediction presence_penalty previous_response_id prompt_cache_key prompt_cache_retention
+  reasoning reasoning_effort response_format safety_identifier seed service_tier stop stop_sequences store stream_options
+  temperature text thinking tool_choice top_k top_p truncation user verbosity web_search_options
+`)
+
 describe('where and of what it is reported', () => {
   test.each([
     [{}, null, null],
@@ -80,6 +93,21 @@ describe('where and of what it is reported', () => {
     ['webhook_events', 'state_webhook_events'],
     ['state_webhook_event', 'state_webhook_events'],
     ['webhook_event_filter', 'state_webhook_events'],
+    ['state_webhok_url', 'state_webhook_url'],
+    ['state_wbehok_ulr', 'state_webhook_url'],
+    ['State_Webhok_Url', 'state_webhook_url'],
+    ['state_webhok_events', 'state_webhook_events'],
+    ['webhok_url', 'state_webhook_url'],
+    ['webhok', 'state_webhook_url'],
+    ['hook', 'state_webhook_url'],
+    ['hook_url', 'state_webhook_url'],
+    ['job_hooks', 'state_webhook_url'],
+    ['notify_url', 'state_webhook_url'],
+    ['notifyUrl', 'state_webhook_url'],
+    ['notify_events', 'state_webhook_events'],
+    ['on_done_url', 'state_webhook_url'],
+    ['onFinish', 'state_webhook_url'],
+    ['on_state_change', 'state_webhook_url'],
   ])('a member %s, whose webhook would never come, is refused with %s', (member, meant) => {
     expect(detailOf({ ...chat, [member]: url })).toEqual([
       'invalid',
@@ -88,8 +116,13 @@ describe('where and of what it is reported', () => {
   })
 
   test("other unknown members are the target's and pass", () => {
-    const more = { logprobs: true, hook: 1, url: 'x', events: [] }
-    expect(requestOf({ ...chat, ...more }).text).toContain('"logprobs":true,"hook":1,"url":"x","events":[]')
+    const more = { logprobs: true, url: 'x', events: [], web_url: 'x', fallback_url: 'x', conversation_state: 1 }
+    expect(requestOf({ ...chat, ...more }).text).toContain(JSON.stringify(more).slice(1, -1))
+  })
+
+  test('and so do all that Ollama, OpenAI and Anthropic have names for', () => {
+    for (const member of [...ofOllama, ...ofOthers])
+      expect([member, read({ ...chat, [member]: null }).kind]).toEqual([member, 'request'])
   })
 })
 
