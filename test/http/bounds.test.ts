@@ -226,4 +226,12 @@ describe('queries of /jobs', () => {
     expect((await ask('/jobs/x?wiat=5')).body.toString()).toContain('did you mean wait?')
     expect((await ask('/jobs?state=queued&limit=5')).status).toBe(200)
   })
+  test('that are given twice are refused: nobody can say which one was meant', async () => {
+    for (const query of ['state=queued&state=done', 'state=done&limit=5&state=done', 'limit=1&l%69mit=2']) {
+      const refused = await ask(`/jobs?${query}`)
+      expect([query, refused.status]).toEqual([query, 422])
+      expect(refused.body.toString()).toMatch(/"query (state|limit) is given more than once: give it once"/)
+    }
+    expect((await ask('/jobs/x?wait=1&wait=2')).status).toBe(422)
+  })
 })

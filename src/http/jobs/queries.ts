@@ -1,4 +1,4 @@
-/** Which query parameters each path of /jobs takes; one that none takes would be a filter or a wait that silently is none. */
+/** Which query parameters each path of /jobs takes; one that none takes, or the second of two, would be a filter or a wait that silently is none. */
 import type { Problem } from '../../domain/job/problem.ts'
 import { nearest } from '../../domain/nearest.ts'
 import { pathAndQuery, pathOf } from '../request-path.ts'
@@ -28,10 +28,15 @@ export const strangeQuery = (request: Request): Problem | null => {
   const start = full.indexOf('?')
   if (start < 0) return null
   const known = knownFor(request, pathOf(request))
-  const strange = [...new URLSearchParams(full.slice(start)).keys()].find((name) => !known.includes(name))
-  if (strange === undefined) return null
-  return {
-    code: 'invalid',
-    detail: `query ${strange.slice(0, NAMED_MAX_CHARACTERS)} is not known: ${advice(strange, known)}`,
-  }
+  const names = [...new URLSearchParams(full.slice(start)).keys()]
+  const strange = names.find((name) => !known.includes(name))
+  if (strange !== undefined)
+    return {
+      code: 'invalid',
+      detail: `query ${strange.slice(0, NAMED_MAX_CHARACTERS)} is not known: ${advice(strange, known)}`,
+    }
+  const twice = names.find((name, index) => names.indexOf(name) < index)
+  return twice === undefined
+    ? null
+    : { code: 'invalid', detail: `query ${twice} is given more than once: give it once` }
 }
