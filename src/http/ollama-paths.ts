@@ -1,5 +1,5 @@
 /** Every path that no other route takes, as Ollama matches it: its table, its redirects, its refusals; it must never guess. */
-import { exactRoute, matchRoute, type Route } from '../domain/wire/routes.ts'
+import { exactRoute, isLikeRoute, matchRoute, type Route } from '../domain/wire/routes.ts'
 import { mayNameModel, unlistedRoute } from '../domain/wire/unlisted.ts'
 import type { Forward } from './ollama/forwarding.ts'
 import type { OllamaHandler } from './ollama/handler.ts'
@@ -53,8 +53,8 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
       case 'not-allowed':
         return notAllowed(matched.allow)
       case 'unknown':
-        // In other letters a route's name is nobody's, but a file system or a proxy might not look so closely.
-        if (matchRoute(method, path.toLowerCase()).kind !== 'unknown') return notFound()
+        // Nearly a route's name is nobody's, but a file system or a proxy might not look so closely.
+        if (isLikeRoute(method, path)) return notFound()
         if (!/^\/+(api|v1)(\/|$)/.test(path)) return notFound()
         if (method !== 'POST' || request.body === null || !mayNameModel(request.headers.get('content-type') ?? ''))
           return pass(request, timing)

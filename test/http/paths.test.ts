@@ -39,6 +39,22 @@ const ambiguous = [
   '/api/%ff',
   '/API/pull',
   '/api/Pull',
+  '/api/pull//',
+  '//api/pull///',
+  '/api//pull//',
+  '/api/pull%20',
+  '/api/%20pull',
+  '/api/pull%09',
+  '/api/pull%C2%A0',
+  '/api/pull.',
+  '/api/pull./',
+  '/api/pull...',
+  '/api/pull+',
+  '/api/pull%20./',
+  '/api/...%20/pull',
+  '/api/pu%E2%80%8Bll',
+  '/api/pul%EF%BD%8C',
+  '/api/blobs/sha256:x//',
 ]
 
 describe('a path that could be read in two ways', () => {
@@ -56,6 +72,14 @@ describe('a path that could be read in two ways', () => {
         ).toEqual([])
       }
     })
+
+  test('neither under another method', async () => {
+    const before = target.paths().length
+    for (const path of ['/api/delete//', '/api/delete.', '/api/delete%20', '/api/Delete/'])
+      expect([path, (await ask('DELETE', path)).status]).toEqual([path, 404])
+    const heard = target.paths().slice(before)
+    expect(heard.filter((path) => path.includes('elete'))).toEqual([])
+  })
 
   test('dots are followed before anything is judged, or go nowhere where nobody follows them', async () => {
     expect((await ask('POST', '/api/x/../pull')).status).toBe(403)
@@ -76,11 +100,12 @@ describe('a path with one meaning', () => {
       ['/v1/models/llama3.2%3A3b', '/ollama/v1/models/llama3.2:3b'],
       ['/v1/models/%E6%97%A5', '/ollama/v1/models/%E6%97%A5'],
       ['/api/new/a%20b', '/ollama/api/new/a%20b'],
+      ['/api/new//b.', '/ollama/api/new//b.'],
     ] as const)
       for (const host of ['foreman.local', 'nas']) {
         expect((await ask('GET', sent, host)).status).toBe(200)
-        // A look at what is loaded, and at who answers there, may come after it.
-        const own = ['/ollama/api/ps', '/ollama/api/version']
+        // A look at what is loaded or installed, and at who answers there, may come after it.
+        const own = ['/ollama/api/ps', '/ollama/api/tags', '/ollama/api/version']
         expect(target.paths().findLast((path) => !own.includes(path))).toBe(received)
       }
   })

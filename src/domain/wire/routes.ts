@@ -133,6 +133,16 @@ export const matchRoute = (method: string, path: string): RouteMatch => {
   return { kind: 'unknown' }
 }
 
+// What file systems and tidy proxies drop around a name, and what nobody sees.
+const AROUND = /^[\s.+]+|[\s.+]+$|\p{Cf}/gu
+
+/** Whether a path that is no route would be one for somebody who looks less closely: at other letters, slashes too many, dots and spaces around a name. */
+export const isLikeRoute = (method: string, path: string): boolean => {
+  const names = path.normalize('NFKC').toLowerCase().split('/')
+  const bare = names.map((name) => name.replace(AROUND, '')).filter((name) => name !== '')
+  return matchRoute(method, `/${bare.join('/')}`).kind !== 'unknown'
+}
+
 /** Which error shape the clients of a path understand, whether or not it has a route. */
 export const flavourOf = (path: string): Flavour => {
   if (!path.startsWith('/v1/')) return 'native'
