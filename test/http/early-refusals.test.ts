@@ -19,6 +19,7 @@ beforeAll(async () => {
       { name: 'tiny' },
       { name: 'able', capabilities: ['completion', 'tools', 'thinking', 'insert'] },
       { name: 'embed', capabilities: ['embedding'] },
+      { name: 'eyes', capabilities: ['completion', 'vision'] },
     ],
     loadMs: 300,
     maxLoadedModels: 1,
@@ -35,6 +36,11 @@ const messages = [{ role: 'user', content: 'hi' }]
 const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {} } } }]
 const chat = (more: object, model = 'tiny') => ['/api/chat', { model, messages, ...more }] as const
 const generate = (more: object, model = 'tiny') => ['/api/generate', { model, prompt: 'hi', ...more }] as const
+
+const linked = (url: unknown) => [{ role: 'user', content: [{ type: 'image_url', image_url: url }] }]
+const completions = (more: object, model = 'tiny') => ['/v1/completions', { model, prompt: 'hi', ...more }] as const
+const responses = (more: object, model = 'tiny') => ['/v1/responses', { model, input: 'hi', ...more }] as const
+const flatTools = [{ type: 'function', name: 'f', parameters: { type: 'object', properties: {} } }]
 
 const refused: Record<string, readonly [string, object]> = {
   'tools for a model without': chat({ tools }),
@@ -62,6 +68,18 @@ const refused: Record<string, readonly [string, object]> = {
     messages: [{ role: 'user', content: 'x', images: ['data:image/png;base64,AA=='] }],
   }),
   'an image of a generate that is none': generate({ images: ['%%%'] }),
+  'a picture for a generate without eyes': generate({ images: ['aGk='] }),
+  'a large one': generate({ images: ['aGlo'.repeat(50_000)] }),
+  'a picture that would have to be fetched': [
+    '/v1/chat/completions',
+    { model: 'tiny', messages: linked({ url: 'http://nas/a.png' }) },
+  ],
+  'the same for a model with eyes': ['/v1/chat/completions', { model: 'eyes', messages: linked('https://nas/a.png') }],
+  'tools of responses': responses({ tools: flatTools }),
+  'responses of an embedder': responses({}, 'embed'),
+  'completions of an embedder': completions({}, 'embed'),
+  'completions with a suffix for a model without insert': completions({ suffix: 'x' }),
+  'completions of a list': completions({ prompt: ['hi'] }),
   'tools on /v1': ['/v1/chat/completions', { model: 'tiny', messages, tools }],
   'no messages on /v1': ['/v1/chat/completions', { model: 'tiny', messages: [] }],
   'tools of a message': [
@@ -123,6 +141,16 @@ describe('not refused, and so queued as ever', () => {
     ['an unknown option of any type', chat({ options: { rank: 'x', num_ctx: null } })],
     ['an image', chat({ messages: [{ role: 'user', content: 'x', images: ['aGk='] }] })],
     ['an empty list of tools', chat({ tools: [] })],
+    ['a picture of a generate for a model with eyes', generate({ images: ['aGk='] }, 'eyes')],
+    ['no pictures for a model without', generate({ images: [] })],
+    ['neither', generate({ images: null })],
+    [
+      'a picture within the message',
+      ['/v1/chat/completions', { model: 'eyes', messages: linked({ url: 'data:image/png;base64,aGk=' }) }] as const,
+    ],
+    ['tools of responses for a model that has them', responses({ tools: flatTools }, 'able')],
+    ['responses without any', responses({ tools: [] })],
+    ['completions with a suffix for a model that inserts', completions({ suffix: 'x' }, 'able')],
     ['max_tokens', ['/v1/messages', { model: 'tiny', max_tokens: 5, messages }] as const],
   ])('%s', async (_, call) => {
     const answer = await ask(foreman.url, call)
@@ -154,17 +182,21 @@ const more: unknown[] = [
   { num_ctx: 'a' },
   { stop: ['a'] },
   { stop: 5 },
+  linked({ url: 'http://x/y.png' }),
+  linked('data:image/png;base64,aGk='),
   [{ role: 'user', content: 'x', images: ['!'] }],
   tools,
 ]
 const names = ['prompt', 'messages', 'stream', 'options', 'keep_alive', 'format', 'think', 'tools', 'images', 'suffix']
 const others = ['template', 'raw', 'max_tokens', 'shift', 'top_logprobs', 'logprobs', 'context', 'system', 'truncate']
 
+const layers = ['/v1/completions', '/v1/responses']
+
 test('of 1,500 random bodies none is called refused that Ollama would take', async () => {
   const dice = createDice(seedOf('prechecks'))
   let refusals = 0
   for (let i = 0; i < 1_500; i++) {
-    const path = dice.pick(['/api/chat', '/api/generate', '/v1/chat/completions', '/v1/messages'])
+    const path = dice.pick(['/api/chat', '/api/generate', '/v1/chat/completions', '/v1/messages', ...layers])
     const members = Array.from({ length: dice.between(0, 4) }, () => [
       dice.pick([...names, ...others]),
       dice.pick([...values, ...more]),

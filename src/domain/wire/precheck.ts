@@ -1,4 +1,5 @@
 /** What Ollama refuses before it loads a model (ADR 0019): cheap checks of a body, each one that Ollama makes too; whatever is in doubt is not refused here. */
+import { isEmptyList } from './call.ts'
 import { decodeField, type Field, field, fieldsOf, type JsonType, type Scan, scanObject } from './go-json.ts'
 import { parseCallerKeepAlive } from './keep-alive.ts'
 import type { Route } from './routes.ts'
@@ -39,7 +40,9 @@ const memberTypes: Readonly<Record<string, Readonly<Record<string, JsonType>>>> 
     template: 'string',
   },
   '/v1/chat/completions': { messages: 'array', tools: 'array' },
+  '/v1/completions': { prompt: 'string', suffix: 'string' },
   '/v1/messages': { max_tokens: 'number', messages: 'array' },
+  '/v1/responses': {},
 }
 
 /** api.Options and api.Runner: what each option must be. */
@@ -115,20 +118,45 @@ const isWrongNative = (path: string, read: Read): boolean => {
   return (Array.isArray(spoken) && !spoken.every(isRight)) || !areOptions(read('options'))
 }
 
+/** A picture that Ollama would have to fetch. */
+const isLinked = (part: unknown): boolean => {
+  if (!isObject(part) || part.type !== 'image_url') return false
+  const url = isObject(part.image_url) ? part.image_url.url : part.image_url
+  return typeof url === 'string' && /^https?:\/\//.test(url)
+}
+
+const hasLinkedImage = (messages: unknown): boolean =>
+  Array.isArray(messages) &&
+  messages.some((message) => isObject(message) && Array.isArray(message.content) && message.content.some(isLinked))
+
 const isWrongCompatible = (path: string, scan: Scan, read: Read): boolean => {
+  if (path === '/v1/completions' || path === '/v1/responses') return false
   const messages = field(scan, 'messages')
   const isEmpty = messages === undefined || messages.type === 'null' || read('messages')?.toString() === ''
-  if (path === '/v1/chat/completions') return isEmpty
+  if (path === '/v1/chat/completions') return isEmpty || hasLinkedImage(read('messages'))
   const most = read('max_tokens')
   return isEmpty || most === undefined || (typeof most === 'number' && most <= 0)
 }
 
-const needsOf = (path: string, read: Read): string[] => {
+const isFilledList = (value: unknown): value is readonly unknown[] => Array.isArray(value) && value.length > 0
+
+/** Pictures are too long to look into; that there are some is seen without. */
+const hasItems = (body: Uint8Array, scan: Scan, name: string): boolean => {
+  const found = field(scan, name)
+  return found?.type === 'array' && !isEmptyList(body, found)
+}
+
+/** What of the tools that would run at OpenAI's reaches the model is in doubt. */
+const isFunction = (tool: unknown): boolean => isObject(tool) && tool.type === 'function'
+
+const needsOf = (path: string, body: Uint8Array, scan: Scan, read: Read): string[] => {
   const needs = ['completion']
   const tools = read('tools')
-  if (Array.isArray(tools) && tools.length > 0) needs.push('tools')
+  if (isFilledList(tools) && (path !== '/v1/responses' || tools.some(isFunction))) needs.push('tools')
+  const mayInsert = path === '/api/generate' || path === '/v1/completions'
+  if (mayInsert && read('suffix') !== undefined && read('suffix') !== '') needs.push('insert')
   if (!path.startsWith('/api/')) return needs
-  if (read('suffix') !== undefined && read('suffix') !== '' && path === '/api/generate') needs.push('insert')
+  if (path === '/api/generate' && hasItems(body, scan, 'images')) needs.push('vision')
   const think = read('think')
   if (think === true || levels.has(think)) needs.push('thinking')
   return needs
@@ -148,5 +176,5 @@ export const precheck = ({ path }: Route, body: Uint8Array): Precheck => {
   const isNative = path.startsWith('/api/')
   const isWrong =
     hasWrongType(path, scan) || (isNative ? isWrongNative(path, read) : isWrongCompatible(path, scan, read))
-  return { isRefused: isWrong, needs: needsOf(path, read) }
+  return { isRefused: isWrong, needs: needsOf(path, body, scan, read) }
 }
