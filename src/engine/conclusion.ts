@@ -132,7 +132,7 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
   const write = async (job: ActiveJob, verdict: Verdict, { outcome, artifacts }: Ran) => {
     const acknowledged = acknowledge(job, verdict, artifacts)
     if (outcome.kind === 'unreached') state.unreached(outcome.message)
-    if (outcome.kind === 'away' && !outcome.isThere) state.unreached(outcome.message, true)
+    if (outcome.kind === 'away' && !outcome.isThere) state.unreached(outcome.message, { isAnswered: true })
     if (outcome.kind === 'lost') state.unreached(LOST)
     await acknowledged
     if (verdict.to === 'queued') await backInQueue(job)

@@ -66,6 +66,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
   const work = createWork(deps)
   const { state, callers, rescuers, roster, quiet, dispatcher, nudge, intake, pace, hangs } = work
   const isBusy = () => roster.seats.length > 0
+  // What never answered at all is not busy, and a job that waits for it hinders nobody from being told.
+  const isWorking = () => roster.seats.some(({ isHeard }) => isHeard || state.view.lastPollAt !== null)
   const awaited = createAwaited({ callers, hurry: () => poller.hurry() })
   const poller = createPoller({
     target,
@@ -73,7 +75,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     clock,
     emit,
     pollIntervalMs: config.pollIntervalMs,
-    isBusy,
+    isWorking,
     isAwaited: awaited.isAwaited,
   })
   const admission = createAdmission({ keepAlive: config.keepAlive, view: () => state.view, poll: poller.poll })

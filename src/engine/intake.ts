@@ -53,9 +53,11 @@ export class CallerIntake implements Intake {
   constructor(deps: IntakeDeps) {
     this.#deps = deps
     this.#unsubscribe = deps.state.onReachability((reachable) => {
+      const { clock, state } = deps
+      const sinceMs = clock.monotonicMs() - Math.max(0, clock.now() - (state.view.absence?.since ?? clock.now()))
       for (const [jobId, caller] of deps.callers.entries()) {
         if (reachable) this.#rest(jobId, caller)
-        else this.#watch(jobId, caller)
+        else this.#watch(jobId, caller, Math.max(sinceMs, caller.arrivedAtMs))
       }
     })
   }
@@ -162,10 +164,10 @@ export class CallerIntake implements Intake {
   }
 
   /** The target is missing: the caller's stopwatch runs, and its end is waited for, or the moment in which somebody may help. */
-  #watch(jobId: string, caller: Caller): void {
+  #watch(jobId: string, caller: Caller, sinceMs = this.#deps.clock.monotonicMs()): void {
     const { patience } = caller
     if (patience === null || this.#timers.has(jobId)) return
-    patience.absent()
+    patience.absent(sinceMs)
     const rescueMs = this.#deps.rescuers.afterMs()
     this.#wait(jobId, caller, rescueMs === null ? patience.leftMs() : Math.min(patience.leftMs(), rescueMs))
   }

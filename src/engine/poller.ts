@@ -22,8 +22,8 @@ export interface PollerDeps {
   readonly clock: Clock
   readonly emit: Emit
   readonly pollIntervalMs: number
-  /** A job is on the worker: its own watch decides whether the target lives, not a poll. */
-  readonly isBusy: () => boolean
+  /** The target, which has answered before, has a job: that one's own watch decides whether it lives, not a poll. */
+  readonly isWorking: () => boolean
   /** A client waits: an unreachable target is asked more often. */
   readonly isAwaited: () => boolean
 }
@@ -99,22 +99,23 @@ const askAll = async (target: SendTarget, view: TargetView, signal: AbortSignal)
 }
 
 /** One poll: asks, and tells the state what came of it. True when it was a good one; null when it was given up. */
-const createPoll = ({ target, state, clock, emit, isBusy }: PollerDeps) => {
-  const noteFailure = ({ message, reached, isAnswered }: Failed) => {
+const createPoll = ({ target, state, clock, emit, isWorking }: PollerDeps) => {
+  const noteFailure = ({ message, reached, isAnswered }: Failed, tookMs: number) => {
     if (!state.view.degraded) emit({ event: 'poll_failed', message })
     state.update({ degraded: true, reason: message })
     if (reached) state.reached()
-    else if (!isBusy()) state.unreached(message, isAnswered)
+    else if (!isWorking()) state.unreached(message, { isAnswered, forMs: state.view.lastPollAt === null ? tookMs : 0 })
   }
 
   return async (signal: AbortSignal): Promise<boolean | null> => {
     const { residency } = state
     const before = residency.version
+    const askedAtMs = clock.monotonicMs()
     const polled = await askAll(target, state.view, signal)
     // What was cut short says nothing about the target.
     if (signal.aborted) return null
     if (polled.kind === 'failed') {
-      noteFailure(polled)
+      noteFailure(polled, clock.monotonicMs() - askedAtMs)
       return false
     }
     const { inventory, tagsBody, psBody, residents, version } = polled

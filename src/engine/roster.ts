@@ -9,6 +9,8 @@ export interface Seat {
   readonly job: ActiveJob
   readonly stopper: Stopper
   phase: 'loading' | 'working'
+  /** The target has given a sign of life since the job took its slot. */
+  isHeard: boolean
   /** Its attempt is over: orders for the job no longer go to the attempt, but the slot is still taken. */
   isOver: boolean
 }
@@ -100,7 +102,7 @@ export const createRoster = ({ withdraw, stateOf }: RosterDeps): Roster => {
       return null
     },
     seat(job) {
-      const seat: Seat = { job, stopper: createStopper(), phase: job.state, isOver: false }
+      const seat: Seat = { job, stopper: createStopper(), phase: job.state, isHeard: false, isOver: false }
       seats.set(job.id, seat)
       const order = orders.get(job.id)
       if (order !== undefined) {

@@ -99,6 +99,7 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
   let seenAtMs = beganAtMs
   const alive = () => {
     seenAtMs = clock.monotonicMs()
+    seat.isHeard = true
   }
   const ran = await attempt(deps, seat, caller, alive)
   const found = await lookAgain({ target, probe, inventory: () => state.view.inventory }, caller, ran)
@@ -138,6 +139,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
       emit({ event: 'job_loading', ...fieldsOf(job) })
       const failed = await loadModel(deps, seat, caller)
       if (failed !== null) return failed
+      alive()
       cancelTimeout()
       cancelTimeout = timeout()
     }

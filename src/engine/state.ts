@@ -30,8 +30,8 @@ export interface TargetState {
   readonly view: TargetView
   readonly residency: Residency
   update(polled: Partial<Omit<TargetView, 'reachable' | 'absence'>>): void
-  /** `isAnswered`: something answers in its place. */
-  unreached(message: string, isAnswered?: boolean): void
+  /** `isAnswered`: something answers in its place. `forMs`: how long it has said nothing by now. */
+  unreached(message: string, noticed?: { readonly isAnswered?: boolean | undefined; readonly forMs?: number }): void
   reached(): void
   /** For people: which target is away, since when and why. `message` is the why where nobody has noticed it before. */
   absenceWords(message: string): string
@@ -75,10 +75,10 @@ export const createTargetState = ({ emit, clock, origin = 'the target' }: Target
     update(polled) {
       view = { ...view, ...polled }
     },
-    unreached(message, isAnswered = false) {
+    unreached(message, { isAnswered = false, forMs = 0 } = {}) {
       // A target that went away may come back empty.
       residency.clear()
-      const absence = { since: view.absence?.since ?? clock.now(), message, isAnswered }
+      const absence = { since: view.absence?.since ?? clock.now() - forMs, message, isAnswered }
       view = { ...view, degraded: true, reason: message }
       if (!view.reachable) {
         view = { ...view, absence }

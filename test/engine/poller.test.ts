@@ -47,7 +47,7 @@ const follow = async (history: readonly ({ installed: string[] } | Fault)[]) => 
   let fault: Fault | null = null
   target.script = ({ path }) => (fault?.path === path ? fault.plan : undefined)
   const deps = { target, state, clock, emit: () => undefined, pollIntervalMs: 30_000 }
-  const poller = createPoller({ ...deps, isBusy: () => false, isAwaited: () => false })
+  const poller = createPoller({ ...deps, isWorking: () => false, isAwaited: () => false })
   poller.start()
   // Ten seconds into each interval its poll is over, however it went.
   await clock.advance(10_000)

@@ -74,7 +74,7 @@ test(`the poller takes ${ROUNDS} starts and stops`, async () => {
   const target = createVirtualTarget({ clock })
   const state = createTargetState({ emit: () => undefined, clock })
   const deps = { target, state, clock, emit: () => undefined, pollIntervalMs: 1_000 }
-  const poller = createPoller({ ...deps, isBusy: () => false, isAwaited: () => false })
+  const poller = createPoller({ ...deps, isWorking: () => false, isAwaited: () => false })
   for (let round = 0; round < ROUNDS; round++) {
     poller.start()
     await clock.advance(round * 130)

@@ -144,6 +144,7 @@ export const attempt = async (
   const watch = createWatch(deps, {
     // The short question has been wrong before: the target was there, and slow.
     endsOn: options.endsOn === 'doubt' && tries > 1 ? 'absence' : options.endsOn,
+    isCheap: options.endsOn === 'doubt',
     doubted: () => patience.absent(sentAtMs),
     lost() {
       lost = true

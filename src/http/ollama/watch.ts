@@ -26,6 +26,8 @@ export interface WatchDeps {
 
 export interface WatchOptions {
   readonly endsOn: EndsOn
+  /** To be asked again costs nothing: once the target is known to be away, a short question is enough. */
+  readonly isCheap?: boolean
   /** The target seems to be missing. */
   readonly doubted: () => void
   /** It is: called once. */
@@ -67,7 +69,7 @@ export const createGlance = ({ clock, probe }: Pick<WatchDeps, 'clock' | 'probe'
 /** Begins to watch. */
 export const createWatch = (
   { clock, probe, glance, lookNow, onReachability }: WatchDeps,
-  { endsOn, doubted, lost }: WatchOptions,
+  { endsOn, isCheap = false, doubted, lost }: WatchOptions,
 ): Watch => {
   let hasBegun = false
   let isOver = false
@@ -95,7 +97,7 @@ export const createWatch = (
   }
   const cancel = clock.after(SILENCE_MS, () => void ask(glance, endsOn === 'doubt'))
   const unsubscribe = onReachability((reachable) => {
-    if (!reachable && endsOn !== 'liveness') void ask(probe, true)
+    if (!reachable && endsOn !== 'liveness') void ask(isCheap ? glance : probe, true)
   })
   const liveness = createLiveness({ probe: async () => (await probe()).kind === 'ollama', clock, onLost: lose })
   const saw = () => {
