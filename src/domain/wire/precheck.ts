@@ -149,13 +149,21 @@ const hasItems = (body: Uint8Array, scan: Scan, name: string): boolean => {
 /** What of the tools that would run at OpenAI's reaches the model is in doubt. */
 const isFunction = (tool: unknown): boolean => isObject(tool) && tool.type === 'function'
 
+/** What the OpenAI routes call `think`; that of Anthropic drops a wish that cannot be fulfilled. */
+const effortOf = (path: string, read: Read): unknown => {
+  const reasoning = read('reasoning')
+  const nested = isObject(reasoning) ? reasoning.effort : undefined
+  if (path === '/v1/chat/completions') return read('reasoning_effort') || nested
+  return path === '/v1/responses' ? nested : undefined
+}
+
 const needsOf = (path: string, body: Uint8Array, scan: Scan, read: Read): string[] => {
   const needs = ['completion']
   const tools = read('tools')
   if (isFilledList(tools) && (path !== '/v1/responses' || tools.some(isFunction))) needs.push('tools')
   const mayInsert = path === '/api/generate' || path === '/v1/completions'
   if (mayInsert && read('suffix') !== undefined && read('suffix') !== '') needs.push('insert')
-  if (!path.startsWith('/api/')) return needs
+  if (!path.startsWith('/api/')) return levels.has(effortOf(path, read)) ? [...needs, 'thinking'] : needs
   if (path === '/api/generate' && hasItems(body, scan, 'images')) needs.push('vision')
   const think = read('think')
   if (think === true || levels.has(think)) needs.push('thinking')
