@@ -163,7 +163,7 @@ const passLarge = async (deps: PassDeps, reply: Answered, caller: Caller, openin
 const whoseOpening = (contentType: string, encoded: boolean, opening: Uint8Array): Whose => {
   if (!isStream(contentType))
     return { kind: 'doubtful', words: `${contentType}: that is not Ollama (another service?)` }
-  return encoded ? { kind: 'ollama' } : whoseStream(contentType, opening)
+  return whoseStream(contentType, opening, encoded)
 }
 
 /** Passes a stream on chunk by chunk; from its first line on nothing is held back. */

@@ -94,7 +94,7 @@ const noteResidency = ({ state: { residency } }: RunDeps, { call }: Caller, outc
 
 /** Runs one claimed job. Whatever happens comes back as an outcome. */
 export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Outcome> => {
-  const { clock, target, probe, state, toil } = deps
+  const { clock, target, state, toil } = deps
   const beganAtMs = clock.monotonicMs()
   let seenAtMs = beganAtMs
   const alive = () => {
@@ -102,7 +102,7 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
     seat.isHeard = true
   }
   const ran = await attempt(deps, seat, caller, alive)
-  const found = await lookAgain({ target, probe, inventory: () => state.view.inventory }, caller, ran)
+  const found = await lookAgain({ target, inventory: () => state.view.inventory }, caller, ran)
   const outcome = toil.weigh(seat.job.id, found, seenAtMs - beganAtMs)
   // What it took to notice is time in which the target was missing.
   if (outcome.kind === 'lost' || outcome.kind === 'unreached') caller.patience?.absent(seenAtMs)

@@ -7,6 +7,8 @@ import type { Pulse } from './pulse.ts'
 export interface Impostor {
   readonly status: number
   readonly contentType?: string
+  /** Of the body as it is given. */
+  readonly encoding?: string
   readonly location?: string
   readonly body?: string
   /** `whole` (default) answers at once; `endless` repeats the body until the client leaves; `drip` sends a byte a second; `banner` speaks no HTTP. */
@@ -15,6 +17,7 @@ export interface Impostor {
 
 const HTML = 'text/html; charset=utf-8'
 const JSON_TYPE = 'application/json'
+const NDJSON = 'application/x-ndjson'
 const TEXT = 'text/plain; charset=utf-8'
 
 const page = (title: string, server = 'nginx'): string =>
@@ -25,7 +28,14 @@ const loginPage = `<!DOCTYPE html>
 <body><form method="post" action="/login"><input name="user"><input name="password" type="password"></form></body></html>
 `
 
-/** Twenty that stood in front of somebody's Ollama, by name. */
+// Brotli's frame around text that stays text.
+const brotli = (text: string): string => {
+  const length = text.length - 1
+  const head = [(length & 0xf) << 4, (length >> 4) & 0xff, (length >> 12) | 0x10]
+  return `${String.fromCharCode(...head)}${text}\u0003`
+}
+
+/** Twenty-four that stood in front of somebody's Ollama, by name. */
 export const impostors = {
   'bearer-proxy': { status: 401, contentType: TEXT, body: 'Unauthorized\n' },
   'basic-auth': { status: 401, contentType: HTML, body: page('401 Authorization Required') },
@@ -56,7 +66,11 @@ export const impostors = {
   },
   'captive-portal': { status: 511, contentType: HTML, body: page('511 Network Authentication Required', 'portal') },
   empty: { status: 200 },
-  endless: { status: 200, contentType: 'application/x-ndjson', body: '{"tick":1}\n', manner: 'endless' },
+  compressed: { status: 200, contentType: JSON_TYPE, encoding: 'br', body: brotli('{"status":"down"}') },
+  unfinished: { status: 200, contentType: NDJSON, body: '{"done":false}\n' },
+  'starting-lines': { status: 200, contentType: NDJSON, body: '{"message":"starting"}\n' },
+  'event-pings': { status: 200, contentType: 'text/event-stream', body: 'event: ping\ndata: {}\n\n' },
+  endless: { status: 200, contentType: NDJSON, body: '{"tick":1}\n', manner: 'endless' },
   drip: { status: 200, contentType: JSON_TYPE, body: '{"service":"gateway","status":"starting"}', manner: 'drip' },
   banner: { status: 0, body: 'SSH-2.0-OpenSSH_9.6\r\n', manner: 'banner' },
 } as const satisfies Readonly<Record<string, Impostor>>
@@ -87,9 +101,10 @@ const drip = async (exchange: Exchange, pulse: Pulse, body: string): Promise<voi
 
 /** Answers one exchange as the impostor does. */
 export const impersonate = async (exchange: Exchange, pulse: Pulse, impostor: Impostor): Promise<void> => {
-  const { status, contentType, location, body = '', manner = 'whole' } = impostor
+  const { status, contentType, encoding, location, body = '', manner = 'whole' } = impostor
   const headers: Header[] = []
   if (contentType !== undefined) headers.push(['Content-Type', contentType])
+  if (encoding !== undefined) headers.push(['Content-Encoding', encoding])
   if (location !== undefined) headers.push(['Location', location])
   if (manner === 'banner') return exchange.blurt(body)
   if (manner === 'whole' || exchange.request.method === 'HEAD') return exchange.send(status, headers, body)

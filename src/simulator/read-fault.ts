@@ -47,7 +47,8 @@ const isImpostor: Rule = ({ as }) => {
     return '"status" of an impostor must be a number from 100 to 999'
   if (as.manner !== undefined && !['whole', 'endless', 'drip', 'banner'].includes(String(as.manner)))
     return '"manner" must be whole, endless, drip or banner'
-  const odd = ['contentType', 'location', 'body'].find((name) => as[name] !== undefined && typeof as[name] !== 'string')
+  const texts = ['contentType', 'encoding', 'location', 'body']
+  const odd = texts.find((name) => as[name] !== undefined && typeof as[name] !== 'string')
   return odd === undefined ? undefined : `"${odd}" must be a string`
 }
 

@@ -4,6 +4,7 @@ import { type ImpostorName, impostorNames } from '../../src/simulator/impostor.t
 import { type Bench, createBench } from '../support/engine-bench.ts'
 import { figure } from '../support/figures.ts'
 import { impersonated } from '../support/virtual-impostor.ts'
+import { goodStream } from '../support/virtual-target.ts'
 
 const JOBS = 2_000
 
@@ -75,6 +76,64 @@ test('a client that waits is told what answers there', async () => {
   expect(bench.engine.state.view.reason).toBe(
     `the target answered 401 text/html: that is not Ollama (a proxy's login?)`,
   )
+})
+
+describe('an Ollama that answers', () => {
+  const failsAt = (isFailing: (path: string) => boolean) => {
+    bench.target.script = ({ path }) =>
+      isFailing(path) ? { kind: 'status', status: 500, error: 'Internal Server Error' } : undefined
+  }
+
+  test.each([true, false])('and fails at everything but its version is away (loaded before: %p)', async (isLoaded) => {
+    bench = createBench()
+    await bench.clock.advance(1_000)
+    if (isLoaded) await bench.submit('first')
+    await bench.clock.advance(1_000)
+    failsAt((path) => path !== '/api/version')
+    await submitAll(100)
+    await bench.clock.advance(500)
+    expect(bench.engine.state.view).toMatchObject({
+      degraded: true,
+      reachable: false,
+      reason: 'the target answers, but fails at all it is asked, /api/tags too: Internal Server Error',
+    })
+    await bench.clock.advance(300_000)
+    expect(
+      bench.store
+        .rows()
+        .filter(({ id }) => id !== 'first')
+        .every(({ attempt }) => attempt === 0),
+    ).toBe(true)
+    failsAt(() => false)
+    await drained(isLoaded ? 101 : 100)
+    expect(bench.eventsOf('job_failed')).toEqual([])
+    expect(bench.store.rows().every(({ state, attempt }) => state === 'done' && attempt === 1)).toBe(true)
+  })
+
+  test.each([
+    ['a 500', { kind: 'status', status: 500, error: 'words of a version to come' }, 'runner_failed'],
+    ['an answer without an end', { kind: 'ok', text: '{"model":"m","done":false}\n' }, 'unfinished'],
+    ['an error in a stream', { kind: 'ok', text: '{"error":"words of a version to come"}\n' }, 'runner_failed'],
+  ] as const)('and does all else well has its jobs tried three times: %s', async (_, plan, code) => {
+    bench = createBench()
+    bench.target.script = ({ isWork }) => (isWork ? plan : undefined)
+    await bench.submit('j')
+    await bench.until(() => bench.eventsOf('job_failed').length === 1)
+    expect(bench.store.row('j')).toMatchObject({ attempt: 3, deferrals: 0, error_code: code })
+  })
+
+  test('and is behind a proxy that compresses has its answers read as far as they can be', async () => {
+    bench = createBench()
+    const { send } = bench.target
+    bench.target.send = async (request, options) => {
+      const reply = await send(request, options)
+      if (request.path !== '/api/chat' || reply.kind !== 'answered') return reply
+      return { ...reply, headers: [...reply.headers, ['Content-Encoding', 'gzip']] }
+    }
+    const call = bench.call('a')
+    await bench.until(() => call.isOver, 10_000)
+    expect([call.status, call.text]).toEqual([200, goodStream])
+  })
 })
 
 test('models that vanish all at once are a disk that is not mounted; one that vanishes is gone', async () => {

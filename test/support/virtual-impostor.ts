@@ -40,8 +40,10 @@ const pieces = (
 
 /** A `send` that is answered by an impostor. */
 export const impersonated = (clock: Clock, name: ImpostorName): SendTarget['send'] => {
-  const { status, contentType, body = '', manner = 'whole' }: Impostor = impostors[name]
-  const headers = contentType === undefined ? [] : ([['Content-Type', contentType]] as const)
+  const { status, contentType, encoding, body = '', manner = 'whole' }: Impostor = impostors[name]
+  const headers: [string, string][] = []
+  if (contentType !== undefined) headers.push(['Content-Type', contentType])
+  if (encoding !== undefined) headers.push(['Content-Encoding', encoding])
   return async (_, options): Promise<Reply> => {
     if (options.signal?.aborted) return { kind: 'aborted' }
     if (manner === 'banner') return { kind: 'broken', code: 'malformed', message: 'bad status line', reused: false }

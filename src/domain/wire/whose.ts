@@ -89,7 +89,7 @@ const looksAnswered = (object: Record<string, unknown>): boolean => {
   if (object['error'] !== undefined && object['error'] !== null) return false
   if (typeof object['model'] === 'string' && answerMembers.some((name) => object[name] !== undefined)) return true
   // The load and unload idioms of old versions, /api/embeddings and transcriptions name no model.
-  return object['done'] !== undefined || Array.isArray(object['embedding']) || typeof object['text'] === 'string'
+  return object['done'] === true || Array.isArray(object['embedding']) || typeof object['text'] === 'string'
 }
 
 // What a runner said, handed on by Ollama as text.
@@ -164,10 +164,8 @@ const whosePlain = (heard: Heard, asked: Asked): Whose => {
 export const whoseAnswer = (heard: Heard, asked: Asked): Whose => {
   const { status, contentType, encoded, body } = heard
   if (status >= 300 && status < 400) return { kind: 'foreign', words: wordsOf(heard) }
-  if (encoded) {
-    const kind = status < 300 && isJsonType(contentType) ? 'ollama' : 'doubtful'
-    return kind === 'ollama' ? ollama : { kind, words: wordsOf(heard) }
-  }
+  // Ollama compresses nothing, but a proxy in front of one may.
+  if (encoded) return { kind: 'doubtful', words: wordsOf(heard) }
   const speaksJson =
     isJsonType(contentType) || (contentType === '' && objectIn(new TextDecoder().decode(body)) !== null)
   return speaksJson && body.length > 0 ? whoseJson(heard, asked) : whosePlain(heard, asked)
@@ -182,14 +180,14 @@ export const isOpening = (last: Uint8Array, totalBytes = last.length): boolean =
   totalBytes >= OPENING_BYTES_MAX || last.includes(NEWLINE)
 
 const OPENING =
-  /"(model|created_at|message|response|done|error|choices|object|text|total_duration)"\s*:|^event: ?(message_start|response\.|error|ping)|"type":"(response\.|message_start|error)/
+  /"(model|created_at|message|response|error|choices|object|text|total_duration)"\s*:|^event: ?(message_start|response\.|error)|"type":"(response\.|message_start|error)/
 
-/** Sorts a stream by its first line. */
-export const whoseStream = (contentType: string, opening: Uint8Array): Whose => {
+/** Sorts a stream by its first line. A compressed one shows nothing in it. */
+export const whoseStream = (contentType: string, opening: Uint8Array, encoded = false): Whose => {
   const text = new TextDecoder().decode(opening.subarray(0, OPENING_BYTES_MAX)).trimStart()
   const words = `a stream of ${contentType.split(';')[0]} that no model made: that is not Ollama (another service?)`
   // An empty stream says nothing; its end will.
-  if (text === '' || OPENING.test(text)) return ollama
+  if (text === '' || (!encoded && OPENING.test(text))) return ollama
   return { kind: 'doubtful', words }
 }
 
