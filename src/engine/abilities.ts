@@ -1,4 +1,5 @@
 /** Knows which calls the target refuses before it loads anything, so that they need no load of foreman's: in doubt it knows none. */
+import type { Clock } from '../domain/clock.ts'
 import type { Call } from '../domain/wire/call.ts'
 import { precheck } from '../domain/wire/precheck.ts'
 import { askTarget } from './ask.ts'
@@ -17,10 +18,13 @@ export interface Abilities {
 interface AbilitiesDeps {
   readonly target: SendTarget
   readonly state: Pick<TargetState, 'view' | 'residency'>
+  readonly clock: Pick<Clock, 'monotonicMs'>
 }
 
 // It is read from disk: whoever takes longer gets the call itself.
-const SHOW_TIMEOUT_MS = 2_000
+const SHOW_TIMEOUT_MS = 1_000
+// Without an answer the target decides for so long: not every call is to wait for a question that hangs.
+const UNANSWERED_MS = 60_000
 const MODELS_MAX = 1_000
 
 const capabilitiesOf = (shown: unknown): readonly string[] | null => {
@@ -30,17 +34,21 @@ const capabilitiesOf = (shown: unknown): readonly string[] | null => {
 }
 
 /** The abilities of one target's models, by digest, so that a model that is pulled anew is asked for again. */
-export const createAbilities = ({ target, state }: AbilitiesDeps): Abilities => {
+export const createAbilities = ({ target, state, clock }: AbilitiesDeps): Abilities => {
   const known = new Map<string, readonly string[] | null>()
+  /** When the last question without an answer was over. */
+  const unansweredAtMs = new Map<string, number>()
   const mistaken = new Set<string>()
   const keyOf = ({ canonicalModel }: Call) =>
     state.view.inventory.get(canonicalModel)?.digest || `named ${canonicalModel}`
 
-  const remember = (key: string, capabilities: readonly string[] | null) => {
-    const [oldest] = known.keys()
-    if (known.size >= MODELS_MAX && oldest !== undefined) known.delete(oldest)
-    known.set(key, capabilities)
+  const remember = <T>(memory: Map<string, T>, key: string, value: T) => {
+    const [oldest] = memory.keys()
+    if (memory.size >= MODELS_MAX && oldest !== undefined) memory.delete(oldest)
+    memory.set(key, value)
   }
+  const isUnanswered = (key: string): boolean =>
+    clock.monotonicMs() - (unansweredAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < UNANSWERED_MS
 
   /** Null = it does not say; undefined = it did not answer. */
   const ask = async (call: Call): Promise<readonly string[] | null | undefined> => {
@@ -72,9 +80,13 @@ export const createAbilities = ({ target, state }: AbilitiesDeps): Abilities => 
       if (listed.length > 0 && !lacks(listed, needs)) return false
       const key = keyOf(call)
       if (!known.has(key)) {
+        if (isUnanswered(key)) return false
         const shown = await ask(call)
-        if (shown === undefined) return false
-        remember(key, shown)
+        if (shown === undefined) {
+          remember(unansweredAtMs, key, clock.monotonicMs())
+          return false
+        }
+        remember(known, key, shown)
       }
       return lacks(known.get(key) ?? null, needs)
     },

@@ -80,7 +80,7 @@ export const createWork = (deps: EngineDeps) => {
   const quiet = createQuiet(() => isIdle() && dispatcher.phase === 'running' && state.view.reachable)
   const slots = (key: string) => slotsOf(key, config.parallel, state.view.inventory)
   const look = createLook(target)
-  const abilities = createAbilities({ target, state })
+  const abilities = createAbilities({ target, state, clock })
   const pace = createPaceWatch(clock)
   bus.onAny('paces', pace.observe)
   const hangs = createHangs({
