@@ -22,7 +22,7 @@ import type { Caller } from './caller.ts'
 import type { ReplyBody, SendTarget } from './ports.ts'
 import { type Answered, type End, type Opening, pump, readOpening } from './pump.ts'
 import type { Stopper } from './stopper.ts'
-import { endedWhenComplete } from './unended.ts'
+import { endedWhenComplete, isJson } from './unended.ts'
 
 export type { Answered } from './pump.ts'
 
@@ -76,16 +76,6 @@ const awayIf = async (
   if (whose.kind === 'ollama' || (whose.kind === 'doubtful' && (await probe()))) return null
   const message = `${target.origin ?? 'the target'} answered ${whose.words}`
   return { kind: 'away', message, retryAfterMs: retryAfterMs(headers) }
-}
-
-const isJson = (pieces: readonly Uint8Array[]): boolean => {
-  try {
-    JSON.parse(new TextDecoder().decode(concat(pieces)))
-    return true
-  } catch (error) {
-    if (error instanceof SyntaxError) return false
-    throw error
-  }
 }
 
 /** All of an answer in one piece, if Ollama gave it. */

@@ -1,4 +1,5 @@
 /** Answers whose end is never sent: they are over when they are complete and nothing more comes. */
+import { concat } from '../domain/bytes.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { BodyRead, ReplyBody } from './ports.ts'
 
@@ -14,6 +15,17 @@ export const readWithin = (reading: Promise<BodyRead>, clock: Clock): Promise<Bo
       resolve(read)
     })
   })
+
+/** The pieces are one whole JSON document. */
+export const isJson = (pieces: readonly Uint8Array[]): boolean => {
+  try {
+    JSON.parse(new TextDecoder().decode(concat(pieces)))
+    return true
+  } catch (error) {
+    if (error instanceof SyntaxError) return false
+    throw error
+  }
+}
 
 /** The body, ended when it pauses and `isComplete` says that nothing is missing. */
 export const endedWhenComplete = (

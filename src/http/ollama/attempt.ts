@@ -3,6 +3,7 @@ import { requestHeaders } from '../../domain/wire/headers.ts'
 import { whoseAnswer } from '../../domain/wire/whose.ts'
 import type { Patience } from '../../engine/patience.ts'
 import type { Reply, SendTarget } from '../../engine/ports.ts'
+import { endedWhenComplete, isJson } from '../../engine/unended.ts'
 import { pathAndQuery, pathOf } from '../request-path.ts'
 import type { ForwardOptions, Whole } from './forwarding.ts'
 import { type Answered, type Cut, gather, relay } from './relay.ts'
@@ -97,7 +98,9 @@ const respond = async (deps: AttemptDeps, reply: Answered, passage: Passage): Pr
     return give(null)
   }
   const { gather: gathering } = options
-  const gathered = await gather(body, gathering?.bytesMax ?? 0, watch.saw)
+  // Only what is held back can be seen to be complete: a document whose end is not sent is over all the same.
+  const held = gathering ? endedWhenComplete(body, deps.clock, isJson) : body
+  const gathered = await gather(held, gathering?.bytesMax ?? 0, watch.saw)
   if (gathered.kind === 'whole') {
     stop()
     const whole: Whole = { status, headers, bytes: gathered.bytes }
