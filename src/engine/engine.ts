@@ -108,7 +108,9 @@ export const createEngine = (deps: EngineDeps): Engine => {
     hangs,
     abilities: work.abilities,
     awaited,
-    embedsPast: (model) => config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model)),
+    embedsPast: (model) =>
+      !hangs.mustYield(model) &&
+      (config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model))),
     refresh: createRefresh({ look: work.look, state, clock }),
     nudge,
     get worker() {

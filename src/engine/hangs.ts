@@ -33,6 +33,8 @@ export interface Watch {
 
 export interface Hangs {
   watch(canonicalModel: string, way: Way): Watch
+  /** Calls past the queue keep this model in use without a gap, and another one waits for its place: further ones belong in the queue. */
+  mustYield(canonicalModel: string): boolean
   stop(): void
 }
 
@@ -42,6 +44,8 @@ const USUAL_TIMES = 3
 const AGAIN_MS = 15_000
 // A job that runs for longer is let run: it is looked again when it has ended.
 const HOLD_MAX_MS = 60_000
+// Long enough that those who wait have their turn, short enough that a pause of the others is soon of use.
+const YIELD_MS = 60_000
 // Measured on a real server: an unload frees everything behind it within 8 s.
 const UNLOAD_TIMEOUT_MS = 15_000
 
@@ -62,12 +66,21 @@ const createUses = () => {
   }
 }
 
+/** One that waits and does not move; it costs a timer, and more only when somebody looks after it. */
+interface Silent {
+  readonly model: string
+  /** Fires when it moves; made when somebody looks. */
+  moved: AbortController | null
+  cancel: () => void
+}
+
 /** The watch over one target. */
 class HangWatch implements Hangs {
   readonly #deps: HangsDeps
   readonly #uses = createUses()
-  /** Those that wait and do not move. */
-  readonly #silent = new Set<AbortController>()
+  readonly #silent = new Set<Silent>()
+  /** Models that calls past the queue kept in use while another one waited, with the time until which they go through it. */
+  readonly #yieldingUntilMs = new Map<string, number>()
   #mostTogether = 0
 
   constructor(deps: HangsDeps) {
@@ -75,14 +88,14 @@ class HangWatch implements Hangs {
   }
 
   watch(model: string, way: Way): Watch {
-    const moved = new AbortController()
     this.#uses.add(way, model, 1)
-    this.#silent.add(moved)
-    this.#waitFor(model, moved, silentMs(this.#deps.paces, model))
+    const silent = this.#lookAfter(model)
+    this.#silent.add(silent)
     const moves = () => {
-      if (!this.#silent.delete(moved)) return
-      moved.abort()
-      if (this.#silent.size === 0 && this.#deps.state.view.hang !== null) this.#deps.state.update({ hang: null })
+      if (!this.#silent.delete(silent)) return
+      this.#end(silent)
+      const isLastHung = silent.moved !== null && ![...this.#silent].some(({ moved }) => moved !== null)
+      if (isLastHung && this.#deps.state.view.hang !== null) this.#deps.state.update({ hang: null })
     }
     let isOver = false
     const over = () => {
@@ -93,25 +106,38 @@ class HangWatch implements Hangs {
     return { moves, over }
   }
 
+  mustYield(model: string): boolean {
+    const untilMs = this.#yieldingUntilMs.get(model)
+    if (untilMs === undefined) return false
+    if (this.#deps.clock.monotonicMs() < untilMs) return true
+    this.#yieldingUntilMs.delete(model)
+    return false
+  }
+
   stop(): void {
-    for (const moved of this.#silent) moved.abort()
+    for (const silent of this.#silent) this.#end(silent)
     this.#silent.clear()
   }
 
-  #waitFor(model: string, { signal }: AbortController, delayMs: number): void {
-    const { clock, emit } = this.#deps
-    const again = () => {
-      if (!signal.aborted) wait(AGAIN_MS)
+  #lookAfter(model: string): Silent {
+    const { clock, emit, paces } = this.#deps
+    const silent: Silent = { model, moved: null, cancel: () => {} }
+    const look = () => {
+      silent.moved ??= new AbortController()
+      const { signal } = silent.moved
+      void this.#examine(silent, signal)
+        .catch((error) => emit({ event: 'loop_failed', loop: 'hangs', error }))
+        .then(() => {
+          if (!signal.aborted) silent.cancel = clock.after(AGAIN_MS, look)
+        })
     }
-    const wait = (ms: number) => {
-      const cancel = clock.after(ms, () => {
-        signal.removeEventListener('abort', cancel)
-        const failed = (error: unknown) => emit({ event: 'loop_failed', loop: 'hangs', error })
-        void this.#examine(model, signal).catch(failed).then(again)
-      })
-      signal.addEventListener('abort', cancel, { once: true })
-    }
-    wait(delayMs)
+    silent.cancel = clock.after(silentMs(paces, model), look)
+    return silent
+  }
+
+  #end(silent: Silent): void {
+    silent.cancel()
+    silent.moved?.abort()
   }
 
   /** What stands in the way, if anything does: the target is full, the model is not there, and what is there is another one. */
@@ -124,8 +150,21 @@ class HangWatch implements Hangs {
     return residents.length < this.#mostTogether ? [] : residents
   }
 
-  async #examine(model: string, moved: AbortSignal): Promise<void> {
-    for (const { canonical } of await this.#inTheWay(model)) await this.#makeRoom(canonical, model, moved)
+  async #examine(silent: Silent, moved: AbortSignal): Promise<void> {
+    const residents = await this.#inTheWay(silent.model)
+    for (const { canonical } of residents) {
+      if (!moved.aborted && this.#uses.has('past', canonical)) this.#yield(canonical, silent.model)
+      else await this.#makeRoom(canonical, silent.model, moved)
+    }
+  }
+
+  /** Ollama serves a loaded model's calls before it makes room: as long as they come without a gap, nobody else gets in. */
+  #yield(canonical: string, forModel: string): void {
+    this.#yieldingUntilMs.set(canonical, this.#deps.clock.monotonicMs() + YIELD_MS)
+    this.#say(
+      forModel,
+      `requests for ${forModel} hang behind ${canonical}, which is never idle: its next calls wait in the queue`,
+    )
   }
 
   /** What is in use by our own jobs is let finish first, and nothing begins until the room is made: each new one would take it back. */
@@ -155,11 +194,14 @@ class HangWatch implements Hangs {
     return release
   }
 
+  #say(model: string, reason: string): void {
+    this.#deps.emit({ event: 'target_hangs', model, message: reason })
+    this.#deps.state.update({ hang: reason })
+  }
+
   async #unload(name: string, forModel: string): Promise<void> {
-    const { target, state, emit } = this.#deps
-    const reason = `requests for ${forModel} hang behind ${name}, which is loaded and idle: it is being unloaded`
-    emit({ event: 'target_hangs', model: forModel, message: reason })
-    state.update({ hang: reason })
+    const { target, emit } = this.#deps
+    this.#say(forModel, `requests for ${forModel} hang behind ${name}, which is loaded and idle: it is being unloaded`)
     const body = JSON.stringify({ model: name, keep_alive: 0 })
     const asked = await askTarget(target, '/api/generate', { body, wholeTimeoutMs: UNLOAD_TIMEOUT_MS })
     if (asked.kind === 'failed') emit({ event: 'loop_failed', loop: 'hangs', error: new Error(asked.message) })

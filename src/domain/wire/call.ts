@@ -73,15 +73,19 @@ const typeFault = (route: Route, found: Field, name: string, wanted: string): Re
   message: `json: cannot unmarshal ${found.type} into Go struct field ${route.goType}.${name} of type ${wanted}`,
 })
 
+const typesWanted = [
+  ['model', 'string', 'string'],
+  ['stream', 'bool', 'bool'],
+] as const
+
 /** Go remembers its first complaint, also about a member that a later one replaces. */
 const firstOfWrongType = (route: Route, scan: Scan): Refusal | null => {
-  const wrong = (name: string, type: Field['type'], wanted: string) =>
-    fieldsOf(scan, name)
-      .filter((found) => found.type !== 'null' && found.type !== type)
-      .map((found) => ({ found, name, wanted }))
-  const all = [...wrong('model', 'string', 'string'), ...wrong('stream', 'bool', 'bool')]
-  const [first] = all.sort((a, b) => a.found.start - b.found.start)
-  return first === undefined ? null : typeFault(route, first.found, first.name, first.wanted)
+  let first: { readonly found: Field; readonly name: string; readonly wanted: string } | null = null
+  for (const [name, type, wanted] of typesWanted)
+    for (const found of fieldsOf(scan, name))
+      if (found.type !== 'null' && found.type !== type && (first === null || found.start < first.found.start))
+        first = { found, name, wanted }
+  return first === null ? null : typeFault(route, first.found, first.name, first.wanted)
 }
 
 const scanFault = (route: Route, scan: Scan): Refusal | null => {
