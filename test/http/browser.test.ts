@@ -1,5 +1,5 @@
 /** What a page on the internet can do to a default foreman in a real browser: nothing, read nor unread; and an allowed page everything. */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { type Browser, chromiumPath, startChromium } from '../support/chromium.ts'
 import { figure } from '../support/figures.ts'
@@ -17,10 +17,6 @@ let receiver: Receiver
 
 beforeAll(async () => {
   if (!isHere) return
-  simulator = await startSimulator({ models: [{ name: 'tiny' }, { name: 'other' }] })
-  foreman = await runForeman(simulator.url)
-  await polled(foreman)
-  receiver = startReceiver()
   const page = () => new Response('<!doctype html><title>page</title>', { headers: { 'Content-Type': 'text/html' } })
   pages = Bun.serve({ port: 0, hostname: '127.0.0.1', development: false, fetch: page })
   browser = await startChromium(['evil.example', 'rebound.example'])
@@ -29,6 +25,16 @@ afterAll(async () => {
   if (!isHere) return
   await browser.stop()
   await pages.stop(true)
+})
+beforeEach(async () => {
+  if (!isHere) return
+  simulator = await startSimulator({ models: [{ name: 'tiny' }, { name: 'other' }] })
+  foreman = await runForeman(simulator.url)
+  await polled(foreman)
+  receiver = startReceiver()
+})
+afterEach(async () => {
+  if (!isHere) return
   await receiver.stop()
   await foreman.stop()
   await simulator.stop()

@@ -1,5 +1,7 @@
 /** Proves that an answer too large to be held goes on as it comes, byte for byte, and that one that breaks off is seen to be broken. */
 import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
 
 const MIB = 1024 ** 2
@@ -18,10 +20,10 @@ const whole = Buffer.from(
   }),
 )
 
-let says: ReadableStreamDefaultController<Uint8Array>
+let says: ServerResponse
 let asked: () => void
 let foreman: RunningForeman
-let target: ReturnType<typeof Bun.serve>
+let target: Server
 
 /** A chat whose answer is under way, and nothing of it said yet. */
 const chat = async (): Promise<{ answer: Promise<Response> }> => {
@@ -37,36 +39,31 @@ const chat = async (): Promise<{ answer: Promise<Response> }> => {
 }
 
 beforeEach(async () => {
-  target = Bun.serve({
-    hostname: '127.0.0.1',
-    port: 0,
-    development: false,
-    error: () => undefined,
-    fetch(request) {
-      const { pathname } = new URL(request.url)
-      if (pathname !== '/api/chat')
-        return Response.json(known[pathname] ?? {}, { status: pathname in known ? 200 : 404 })
-      const body = new ReadableStream<Uint8Array>({
-        start(controller) {
-          says = controller
-          asked()
-        },
-      })
-      return new Response(body, { headers: { 'Content-Type': 'application/json; charset=utf-8' } })
-    },
+  // Of node's own, because its answers can be broken off without a word.
+  target = createServer((request, response) => {
+    const { url = '' } = request
+    const isChat = url === '/api/chat'
+    const status = isChat || url in known ? 200 : 404
+    response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8' })
+    if (!isChat) return response.end(JSON.stringify(known[url] ?? {}))
+    response.flushHeaders()
+    says = response
+    asked()
   })
-  foreman = await runForeman(target.url.origin)
+  await new Promise<void>((resolve) => target.listen(0, '127.0.0.1', resolve))
+  foreman = await runForeman(`http://127.0.0.1:${(target.address() as AddressInfo).port}`)
 })
 
 afterEach(async () => {
   await foreman.stop()
-  await target.stop(true)
+  target.closeAllConnections()
+  target.close()
 })
 
 test('an answer over 1 MiB goes on before it is whole, byte for byte', async () => {
   const { answer } = await chat()
   const half = 3 * MIB
-  says.enqueue(whole.subarray(0, half))
+  says.write(whole.subarray(0, half))
   const reader = (await answer).body?.getReader()
   const pieces: Uint8Array[] = []
   let bytes = 0
@@ -77,35 +74,35 @@ test('an answer over 1 MiB goes on before it is whole, byte for byte', async () 
     return !done
   }
   while (bytes < half) await read()
-  says.enqueue(whole.subarray(half))
-  says.close()
+  says.write(whole.subarray(half))
+  says.end()
   while (await read());
   expect(Buffer.concat(pieces).equals(whole)).toBe(true)
 })
 
 test('one that breaks off after that is cut off for its client too, without words in the middle of its JSON', async () => {
   const { answer } = await chat()
-  says.enqueue(whole.subarray(0, 2 * MIB))
+  says.write(whole.subarray(0, 2 * MIB))
   const { body, status } = await answer
   expect(status).toBe(200)
   const got: Uint8Array[] = []
   const reading = (async () => {
     for await (const piece of body ?? []) got.push(piece)
   })()
-  says.error(new Error('gone'))
+  says.destroy()
   await expect(reading).rejects.toThrow()
   expect(whole.subarray(0, 2 * MIB).indexOf(Buffer.concat(got))).toBe(0)
 })
 
 test('one that breaks off before that is tried again, and its client sees nothing of it', async () => {
   const { answer } = await chat()
-  says.enqueue(whole.subarray(0, MIB / 2))
+  says.write(whole.subarray(0, MIB / 2))
   const again = new Promise<void>((resolve) => {
     asked = resolve
   })
-  says.error(new Error('gone'))
+  says.destroy()
   await again
-  says.enqueue(whole)
-  says.close()
+  says.write(whole)
+  says.end()
   expect(Buffer.from(await (await answer).arrayBuffer()).equals(whole)).toBe(true)
 })

@@ -40,10 +40,14 @@ const versionOf = (db: Database) => db.query<{ user_version: number }, []>('PRAG
 const cases = oldSchemas.flatMap((schema) => (['loading', 'working'] as const).map((active) => ({ schema, active })))
 
 describe.each(cases)('a database of schema $schema with a job that is $active', ({ schema, active }) => {
-  const path = newPath()
-  createOldDatabase(path, schema, active)
+  const old = () => {
+    const path = newPath()
+    createOldDatabase(path, schema, active)
+    return path
+  }
 
   test('keeps every row and what is owed, and has the schema of a new one', () => {
+    const path = old()
     const before = looking(path, keptRows)
     const owed = looking(path, owedRows)
     const db = opened(path)
@@ -61,7 +65,7 @@ describe.each(cases)('a database of schema $schema with a job that is $active', 
   })
 
   test('goes on where it was: recovered, claimed in order, told of', async () => {
-    const db = opened(path)
+    const db = opened(old())
     const queue = createQueue({ db, ledger: createLedger(db), maxQueue: 100 })
     expect(queue.recover(5_000, 1)).toEqual({ requeued: 1, abandoned: 2, exhausted: 0 })
     const ids: string[] = []
