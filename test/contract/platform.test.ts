@@ -38,6 +38,7 @@ describe('the way to the target', () => {
   test('has no bound on silence: only the questions foreman asks for itself are timed', () => {
     const timed = naming(/wholeTimeoutMs\b/).filter((name) => !name.startsWith('ollama/'))
     expect(timed.sort()).toEqual([
+      'engine/abilities.ts',
       'engine/ask.ts',
       'engine/hangs.ts',
       'engine/look.ts',
