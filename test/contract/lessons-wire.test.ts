@@ -88,7 +88,7 @@ describe('lessons', () => {
       asked('{"model":"tiny","keep_alive":null}'),
       asked('{"model":"tiny","keep_alive":"5m"}'),
       asked('{"model":"tiny","keep_alive":0,"messages":[{}]}'),
-      post('/v1/chat/completions', '{"model":"tiny"}', named),
+      post('/v1/chat/completions', '{"model":"tiny","messages":[{"role":"user","content":"x"}]}', named),
       post('/api/embed', '{"model":"embed"}', named),
     ])
     expect(bodies).toEqual([
@@ -96,7 +96,7 @@ describe('lessons', () => {
       '{"model":"tiny","keep_alive":null,"keep_alive":-1}',
       '{"model":"tiny","keep_alive":"5m"}',
       '{"model":"tiny","keep_alive":0,"messages":[{}]}',
-      '{"model":"tiny"}',
+      '{"model":"tiny","messages":[{"role":"user","content":"x"}]}',
       '{"model":"embed"}',
     ])
   })

@@ -143,10 +143,13 @@ const planQueuedStream = (dice: Dice): Plan => {
 const planQueuedWhole = (dice: Dice): Plan => {
   const isGood = dice.chance(0.8)
   const text = JSON.stringify(words(dice, 100))
+  const target = dice.pick(['/api/generate', '/v1/completions', '/v1/messages', '/v1/responses'])
+  // Without these Ollama would refuse it at once, and so it would not queue (ADR 0019).
+  const needed = target === '/v1/messages' ? ['"max_tokens":9', '"messages":[{"role":"user","content":"x"}]'] : []
   return {
     method: 'POST',
-    target: dice.pick(['/api/generate', '/v1/completions', '/v1/messages', '/v1/responses']),
-    body: jsonBody(dice, ['"model":"tiny"', '"prompt":"x"', '"stream":false']),
+    target,
+    body: jsonBody(dice, ['"model":"tiny"', '"prompt":"x"', '"stream":false', ...needed]),
     status: isGood ? 200 : dice.pick([400, 404, 403, 422]),
     contentType: 'application/json; charset=utf-8',
     answer: Buffer.from(isGood ? `{"response":${text},"done":true}` : `{"error":${text}}`),
