@@ -32,7 +32,12 @@ const illness = async (target: SendTarget): Promise<string | null> => {
 const away = (message: string): Outcome => ({ kind: 'away', message, retryAfterMs: null })
 
 // Others end like this too where they begin as Ollama does: with a line of JSON, or an `error`.
-const ambiguous: ReadonlySet<FailureCode> = new Set(['malformed_answer', 'runner_failed', 'unfinished'])
+const ambiguous: ReadonlySet<FailureCode> = new Set([
+  'answer_too_large',
+  'malformed_answer',
+  'runner_failed',
+  'unfinished',
+])
 
 /** A broken answer is the job's only if an Ollama gave it, and one that still does its work. */
 const lookAtBroken = async ({ target }: SecondLookDeps, broken: Broken): Promise<Outcome> => {

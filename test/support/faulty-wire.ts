@@ -110,8 +110,18 @@ export const startFaultyWire = ({
       },
     })
 
+  /** Below the ports that outgoing connections are given: while this wire refuses, none of them can take its place. */
+  const listenLow = (tries = 50): ReturnType<typeof listen> => {
+    try {
+      return listen(15_000 + Math.floor(Math.random() * 17_000))
+    } catch (error) {
+      if (tries === 0) throw error
+      return listenLow(tries - 1)
+    }
+  }
+
   // The port is taken once, so that a wire that refuses for a while comes back where it was.
-  let listener: ReturnType<typeof listen> | null = listen(0)
+  let listener: ReturnType<typeof listen> | null = listenLow()
   const { port } = listener
 
   const set = (next: WireFault): void => {
