@@ -1,6 +1,6 @@
 /** Watches one request beside the queue: a silent target is asked soon whether it is there; it must never end what a living target works on. */
 import type { Clock } from '../../domain/clock.ts'
-import { createLiveness } from '../../engine/liveness.ts'
+import { createLiveness, type Liveness } from '../../engine/liveness.ts'
 import type { Probed } from '../../engine/probe.ts'
 
 // A moment without an answer and a short question after it: two seconds in all, with room for what is said then.
@@ -74,11 +74,13 @@ export const createWatch = (
   let hasBegun = false
   let isOver = false
   let heardAtMs = clock.monotonicMs()
+  // Most answers come at once: what counts their silence begins with the first moment of it.
+  let liveness: Liveness | null = null
   const stop = () => {
     isOver = true
     cancel()
     unsubscribe()
-    liveness.stop()
+    liveness?.stop()
   }
   const lose = () => {
     if (isOver) return
@@ -95,21 +97,27 @@ export const createWatch = (
     if (decides) lose()
     else lookNow()
   }
-  const cancel = clock.after(SILENCE_MS, () => void ask(glance, endsOn === 'doubt'))
+  const count = () => {
+    liveness ??= createLiveness({ probe: async () => (await probe()).kind === 'ollama', clock, onLost: lose })
+  }
+  const cancel = clock.after(SILENCE_MS, () => {
+    count()
+    void ask(glance, endsOn === 'doubt')
+  })
   const unsubscribe = onReachability((reachable) => {
     if (!reachable && endsOn !== 'liveness') void ask(isCheap ? glance : probe, true)
   })
-  const liveness = createLiveness({ probe: async () => (await probe()).kind === 'ollama', clock, onLost: lose })
   const saw = () => {
     heardAtMs = clock.monotonicMs()
-    liveness.saw()
+    liveness?.saw()
   }
   return {
     saw,
     begun() {
       hasBegun = true
-      saw()
       cancel()
+      if (!isOver) count()
+      saw()
     },
     stop,
   }
