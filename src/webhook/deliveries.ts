@@ -2,7 +2,8 @@
 import type { Clock, Random } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import { isFinal, type JobState } from '../domain/job/job.ts'
-import { type ArtifactFacts, type TransitionFacts, webhookEvent } from '../domain/job/webhook-event.ts'
+import type { ListedArtifact, StoredTransition } from '../domain/job/reading.ts'
+import { webhookEvent } from '../domain/job/webhook-event.ts'
 import { checkUrl, type OffLimit, portOf, type WebhookPolicy } from './address.ts'
 import { type Courier, createCourier } from './courier.ts'
 import { createDelivery, type DeliveryDeps } from './delivery.ts'
@@ -11,7 +12,7 @@ import { createOffLimits } from './off-limits.ts'
 import type { Outbox, Owed } from './outbox.ts'
 
 /** An owed delivery with the transition that it tells of. */
-export interface OwedTransition extends Owed, TransitionFacts {
+export interface OwedTransition extends Owed, StoredTransition {
   readonly jobSeq: number
   readonly model: string
   readonly state: JobState
@@ -26,7 +27,7 @@ export interface DeliveriesDeps {
     readonly ollamaUrl: string
   }
   readonly outbox: Outbox<OwedTransition>
-  readonly artifactsOf: (jobSeq: number, inlineMaxBytes: number) => readonly ArtifactFacts[]
+  readonly artifactsOf: (jobSeq: number, inlineMaxBytes: number) => readonly ListedArtifact[]
   /** Where foreman itself listens, as configured, but with the port that it really has. */
   readonly listener: () => Pick<OffLimit, 'host' | 'port'>
   readonly open: DeliveryDeps['open']

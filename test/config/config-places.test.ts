@@ -1,21 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { type Config, type Environment, loadClientConfig, loadConfig } from '../../src/config/config.ts'
-
-const home = { HOME: '/home/ada' }
-
-const configOf = (env: Environment): Config => {
-  const loaded = loadConfig({ ...home, ...env })
-  if (loaded.kind === 'invalid') throw new Error(loaded.problems.join('\n'))
-  return loaded.config
-}
-const problemsOf = (env: Environment): readonly string[] => {
-  const loaded = loadConfig({ ...home, ...env })
-  return loaded.kind === 'invalid' ? loaded.problems : []
-}
-const warningsOf = (env: Environment): readonly string[] => {
-  const loaded = loadConfig({ ...home, ...env })
-  return loaded.kind === 'ok' ? loaded.warnings : ['invalid']
-}
+import { type Environment, loadClientConfig } from '../../src/config/config.ts'
+import { configOf, problemsOf, warningsOf } from '../support/settings.ts'
 
 describe('a target that is this foreman', () => {
   test.each([

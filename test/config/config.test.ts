@@ -2,22 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { type Config, type Environment, loadConfig } from '../../src/config/config.ts'
 import { settings } from '../../src/config/settings.ts'
-
-const home = { HOME: '/home/ada' }
-
-const configOf = (env: Environment): Config => {
-  const loaded = loadConfig({ ...home, ...env })
-  if (loaded.kind === 'invalid') throw new Error(loaded.problems.join('\n'))
-  return loaded.config
-}
-const problemsOf = (env: Environment): readonly string[] => {
-  const loaded = loadConfig({ ...home, ...env })
-  return loaded.kind === 'invalid' ? loaded.problems : []
-}
-const warningsOf = (env: Environment): readonly string[] => {
-  const loaded = loadConfig({ ...home, ...env })
-  return loaded.kind === 'ok' ? loaded.warnings : ['invalid']
-}
+import { configOf, home, problemsOf, warningsOf } from '../support/settings.ts'
 
 describe('an empty environment', () => {
   test('gives the documented defaults without a warning', () => {

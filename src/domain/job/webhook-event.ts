@@ -1,24 +1,6 @@
 /** What the world is told of a job: the webhook body of a transition, and results and artifacts as every answer shows them. Pure. */
 import { isFinal, type JobState } from './job.ts'
-
-/** An artifact as it is stored; the bytes may be left out when they are above the inline limit. */
-export interface ArtifactFacts {
-  readonly name: string
-  readonly contentType: string
-  readonly size: number
-  readonly body: Uint8Array | null
-}
-
-export interface TransitionFacts {
-  readonly sequence: number
-  readonly previousState: JobState | null
-  readonly state: JobState
-  readonly attempt: number
-  /** Wall milliseconds. */
-  readonly at: number
-  readonly errorCode: string | null
-  readonly errorMessage: string | null
-}
+import type { ListedArtifact, StoredTransition } from './reading.ts'
 
 /** How results are shown. */
 export interface Showing {
@@ -83,7 +65,7 @@ const inlineValue = (contentType: string, body: Uint8Array): unknown => {
 }
 
 /** One artifact with its bytes when they are few, else with a link to them. */
-export const artifactView = (jobId: string, artifact: ArtifactFacts, showing: Showing): ArtifactView => {
+export const artifactView = (jobId: string, artifact: ListedArtifact, showing: Showing): ArtifactView => {
   const { name, contentType, size, body } = artifact
   const isInline = body !== null && size <= showing.inlineMaxBytes
   const path = `/jobs/${jobId}/artifacts/${encodeURIComponent(name)}`
@@ -103,8 +85,8 @@ export const resultOf = (views: readonly ArtifactView[]): unknown =>
 /** The body of one webhook. `result` and `artifacts` are there on final states; every other member always is. */
 export const webhookEvent = (
   job: { readonly id: string; readonly model: string },
-  transition: TransitionFacts,
-  artifacts: readonly ArtifactFacts[],
+  transition: StoredTransition,
+  artifacts: readonly ListedArtifact[],
   showing: Showing,
 ): WebhookEvent => {
   const { state, previousState, sequence, at, attempt, errorCode, errorMessage } = transition

@@ -1,10 +1,11 @@
 /** What a transition tells the world: every member always, results on final states, inline exactly up to the limit. */
 import { describe, expect, test } from 'bun:test'
-import { type ArtifactFacts, artifactView, linkTo, webhookEvent } from '../../../src/domain/job/webhook-event.ts'
+import type { ListedArtifact } from '../../../src/domain/job/reading.ts'
+import { artifactView, linkTo, webhookEvent } from '../../../src/domain/job/webhook-event.ts'
 
 const showing = { inlineMaxBytes: 20, publicUrl: null }
 const bytes = (text: string) => new TextEncoder().encode(text)
-const artifact = (over: Partial<ArtifactFacts> & { body: Uint8Array | null }): ArtifactFacts => ({
+const artifact = (over: Partial<ListedArtifact> & { body: Uint8Array | null }): ListedArtifact => ({
   name: 'completion',
   contentType: 'application/json',
   size: over.body?.length ?? 0,
@@ -55,7 +56,7 @@ describe('the event', () => {
 })
 
 describe('an artifact', () => {
-  const view = (over: Partial<ArtifactFacts> & { body: Uint8Array | null }) =>
+  const view = (over: Partial<ListedArtifact> & { body: Uint8Array | null }) =>
     artifactView('01J', artifact(over), showing)
 
   test('stands inside up to the limit and is a link above it', () => {
