@@ -27,7 +27,8 @@ export const workSettings = {
   embed: {
     variable: 'FOREMAN_EMBED',
     fallback: 'auto',
-    meaning: 'whether embeddings go past the queue; auto: while the target holds the embedder beside the worker model',
+    meaning:
+      'whether embeddings go past the queue; auto: while the target has shown room for both models (one that others hang behind waits its turn for a minute)',
     allowed: 'auto, bypass or queue',
     parse: oneOf(embedModes),
   },
@@ -79,7 +80,7 @@ export const workSettings = {
     fallback: '0',
     fallbackShown: '0 (none)',
     meaning:
-      'after so long without an answer a queued call gets status 200 and a sign of life each time; X-Foreman-Heartbeat of a call wins',
+      'after so long without an answer a queued chat or completion gets status 200 and a sign of life each time; X-Foreman-Heartbeat of a call wins',
     allowed: 'a duration such as 60s (a bare number is seconds) from 1s to 1h, or 0',
     parse: durationBetween(1_000, 3_600_000, 'zero'),
   },
