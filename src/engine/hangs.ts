@@ -82,6 +82,7 @@ class HangWatch implements Hangs {
   /** Models that calls past the queue kept in use while another one waited, with the time until which they go through it. */
   readonly #yieldingUntilMs = new Map<string, number>()
   #mostTogether = 0
+  #isStopped = false
 
   constructor(deps: HangsDeps) {
     this.#deps = deps
@@ -115,6 +116,7 @@ class HangWatch implements Hangs {
   }
 
   stop(): void {
+    this.#isStopped = true
     for (const silent of this.#silent) this.#end(silent)
     this.#silent.clear()
   }
@@ -131,7 +133,7 @@ class HangWatch implements Hangs {
           if (!signal.aborted) silent.cancel = clock.after(AGAIN_MS, look)
         })
     }
-    silent.cancel = clock.after(silentMs(paces, model), look)
+    if (!this.#isStopped) silent.cancel = clock.after(silentMs(paces, model), look)
     return silent
   }
 

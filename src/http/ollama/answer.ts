@@ -77,8 +77,11 @@ export class SyncCaller implements Caller {
   begin(status: number, headers: Answer['headers']): void {
     if (this.#isFinished) return
     this.#takesWords = isStream(headerOf(headers, 'content-type')) && headerOf(headers, 'content-encoding') === ''
-    this.#stream = createClientStream(this.#leave)
-    this.#resolve(new Response(this.#stream.readable, { status, headers: this.#withOwn(headers) }))
+    // Built first, as in `answer`: nothing is committed by a head that cannot be given.
+    const stream = createClientStream(this.#leave)
+    const response = new Response(stream.readable, { status, headers: this.#withOwn(headers) })
+    this.#stream = stream
+    this.#resolve(response)
   }
 
   write(bytes: Uint8Array): void | Promise<void> {

@@ -204,8 +204,8 @@ export const createOllamaHandler = (
     }
     const passage = { route, request, timer, holdUntil }
     if (route.writes && deps.readOnly) return refuse(route.flavour, failure('read_only'))
-    if (deps.isDraining() && (route.writes || (route.class !== 'control' && !route.unlisted)))
-      return refuse(route.flavour, failure('draining'))
+    const isTooLate = () => deps.isDraining() && (route.writes || (route.class !== 'control' && !route.unlisted))
+    if (isTooLate()) return refuse(route.flavour, failure('draining'))
     if (route.largeBody || (request.body === null && route.class === 'control')) {
       timer.untimed()
       return control({ ...passage, body: route.largeBody ? 'stream' : null })
@@ -216,6 +216,8 @@ export const createOllamaHandler = (
     if (read.kind === 'failed') return refuse(route.flavour, read.failure)
     const { bytes, release } = read
     try {
+      // The drain may have begun while the body came.
+      if (isTooLate()) return refuse(route.flavour, failure('draining'))
       if (route.unlisted) return await handleUnlisted({ ...deps, strangers, control }, passage, bytes)
       if (route.class === 'queued') return await handleQueued(deps, passage, bytes)
       if (route.class === 'bypass') return await handleEmbed(deps, passage, bytes)
