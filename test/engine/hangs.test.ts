@@ -115,3 +115,31 @@ test('a slow load on a target that has room, and a request whose model is there,
   slow.over()
   expect(at.unloaded).toEqual([])
 })
+
+test('a model that calls past the queue keep in use is not unloaded: its next calls wait in the queue for a minute', async () => {
+  const { state, hangs, at, pass } = build()
+  hangs.watch(A, 'past').moves()
+  hangs.watch(B, 'job')
+  await pass(29_000)
+  expect(hangs.mustYield(A)).toBe(false)
+  await pass(1_500)
+  expect([hangs.mustYield(A), hangs.mustYield(B), at.unloaded, state.view.hang]).toEqual([
+    true,
+    false,
+    [],
+    expect.stringContaining('never idle'),
+  ])
+  at.residents = list('b')
+  await pass(61_000)
+  expect(hangs.mustYield(A)).toBe(false)
+})
+
+test('after the stop nobody is looked after, whoever comes late', async () => {
+  const { clock, hangs, at, pass } = build()
+  hangs.watch(B, 'past')
+  hangs.stop()
+  hangs.watch(B, 'past')
+  expect(clock.pending).toBe(0)
+  await pass(31_000)
+  expect(at.unloaded).toEqual([])
+})
