@@ -5,6 +5,7 @@ import { systemClock, systemRandom } from './clock.ts'
 import type { Config } from './config/config.ts'
 import type { Clock } from './domain/clock.ts'
 import { withHop } from './domain/wire/hops.ts'
+import { createAlarms } from './engine/alarms.ts'
 import { createBoard } from './engine/board.ts'
 import { type Bus, createBus } from './engine/bus.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
@@ -37,6 +38,16 @@ const createTarget = ({ ollamaUrl, ollamaToken }: Config, instance: string, cloc
     send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
   }
 }
+
+/** What the courier is given of the machine and the settings. */
+const deliveriesFrom = (config: Config, clock: Clock) => ({
+  config,
+  open: ({ origin, address }: { origin: string; address: string }) =>
+    createTargetClient({ url: origin, address, clock }),
+  version: packageJson.version,
+  clock,
+  random: systemRandom,
+})
 
 interface MetricsDeps extends Pick<MetricsSources, 'webhooksOwed' | 'readings'> {
   readonly engine: Engine
@@ -85,23 +96,20 @@ export const compose = async (
   const instance = newId()
   const target = createTarget(config, instance, clock)
   const bus = createBus({ failed: handlerFailed(log) })
+  const alarms = createAlarms(bus.emit, clock)
   const deliveries = createDeliveries({
-    config,
+    ...deliveriesFrom(config, clock),
     outbox,
     artifactsOf: reader.listedArtifacts,
     listener: () => ({ host: config.addr.hostname, port: life.port }),
-    open: ({ origin, address }) => createTargetClient({ url: origin, address, clock }),
-    version: packageJson.version,
-    clock,
     wallNow: machine.now,
-    random: systemRandom,
     emit: bus.emit,
   })
   const shared = { config, queue, board, bus, newId, target, clock, random: systemRandom }
   const engine = createEngine({ ...shared, sweep: store.sweep, checkWebhook: deliveries.check, find: reader.find })
   const visitors = createVisitors()
   const whoOf = (request: Request) => visitors.of(request).who
-  const seam = { engine, bus, target, tables: store.tables, whoOf, settings: config, clock, random: systemRandom }
+  const seam = { ...shared, engine, alarms, tables: store.tables, whoOf, settings: config }
   const running = await createParts(plans, seam)
   const { owed: webhooksOwed } = outbox
   const metrics = metricsOf({ engine, queue, clock, bus, webhooksOwed, readings: running.readings })
@@ -120,6 +128,7 @@ export const compose = async (
     visitors,
     partRoutes: running.routes,
     partStatus: running.status,
+    alarms: alarms.raised,
     metrics: metrics.text,
     version: packageJson.version,
     onBug: (error, path) => log.error('bug', { path, error: error instanceof Error ? error.stack : String(error) }),

@@ -47,6 +47,8 @@ export interface Engine {
   embedsPast(canonicalModel: string): boolean
   /** Asks again what the target holds, at most once a second. */
   refresh(): Promise<void>
+  /** See PartTarget: jobs that run come back with their attempt; null asks the target at once whether it is there. */
+  declareDown(words: string | null): void
   nudge(): void
   /** How long nothing has come round: neither the engine's own tick nor a turn of the dispatcher that is under way. */
   stuckMs(): number
@@ -112,6 +114,11 @@ export const createEngine = (deps: EngineDeps): Engine => {
       !hangs.mustYield(model) &&
       (config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model))),
     refresh: createRefresh({ look: work.look, state, clock }),
+    declareDown(words) {
+      state.declareDown(words)
+      if (words === null) void poller.poll()
+      else for (const { stopper } of roster.seats) stopper.stop({ kind: 'lost' })
+    },
     nudge,
     get worker() {
       return workerView(roster.seats, dispatcher.phase, state.view.reachable)

@@ -4,6 +4,7 @@ import type { LogLevel } from '../domain/log-level.ts'
 import type { Reading } from '../domain/reading.ts'
 import type { SettingRows, ValuesOf } from '../domain/setting.ts'
 import type { Admission } from './admission.ts'
+import type { Alarm } from './alarms.ts'
 import type { Asked, AskOptions } from './ask.ts'
 import type { Bus } from './bus.ts'
 import type { PollListener } from './poller.ts'
@@ -25,6 +26,11 @@ export interface PartTarget {
   /** The returned functions end the subscription. */
   onPolled(listener: PollListener): () => void
   onReachability(listener: (reachable: boolean) => void): () => void
+  /**
+   * It is not fit to work although something may answer: until `null` it counts as away, whatever a poll says. Jobs that run there come back
+   * with their attempt, callers wait or are rescued. `words` say why.
+   */
+  declareDown(words: string | null): void
 }
 
 /** A statement on the part's own tables. */
@@ -51,6 +57,10 @@ export interface PartPorts<Settings> {
   readonly bus: Pick<Bus, 'on' | 'onAny'>
   /** Tells log and listeners what happened here. */
   notice(level: LogLevel, name: string, fields: Readonly<Record<string, unknown>>): void
+  /** Raises an alarm with a sentence for a person, or resolves it with null; saying it twice is harmless. */
+  alarm(name: string, words: string | null): void
+  /** What is raised just now, by all parts. */
+  alarms(): readonly Alarm[]
   readonly admission: Admission
   readonly rescue: Rescue
   readonly target: PartTarget

@@ -1,6 +1,7 @@
 /** Makes the parts of the list, starts and stops them together; one that fails to stop must not keep the others running. */
 import type { Clock, Random } from '../domain/clock.ts'
 import type { Reading } from '../domain/reading.ts'
+import type { Alarms } from './alarms.ts'
 import { askTarget } from './ask.ts'
 import type { Bus } from './bus.ts'
 import type { Engine } from './engine.ts'
@@ -10,6 +11,7 @@ import type { SendTarget } from './ports.ts'
 export interface PartsDeps {
   readonly engine: Engine
   readonly bus: Bus
+  readonly alarms: Alarms
   readonly target: SendTarget
   readonly tables: PartTables
   readonly whoOf: (request: Request) => Asking
@@ -41,10 +43,12 @@ const harmless = <T>(bus: Bus, name: string, ask: () => T): T | undefined => {
 /** What one part is given. */
 export const portsOf = (
   name: string,
-  { engine, bus, target, tables, whoOf, settings, clock, random }: PartsDeps,
+  { engine, bus, alarms, target, tables, whoOf, settings, clock, random }: PartsDeps,
 ): PartPorts<never> => ({
   bus,
   notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
+  alarm: (what, words) => alarms.set(name, what, words),
+  alarms: alarms.raised,
   admission: {
     use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),
   },
@@ -58,6 +62,7 @@ export const portsOf = (
     onPolled: engine.poller.onPolled,
     onReachability: (listener) =>
       engine.state.onReachability((reachable) => void harmless(bus, name, () => listener(reachable))),
+    declareDown: engine.declareDown,
   },
   quiet: engine.quiet,
   tables,

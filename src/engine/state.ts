@@ -12,6 +12,8 @@ export interface TargetView {
   readonly degraded: boolean
   /** Requests hang there although it answers: which, behind what; null = none that is known. */
   readonly hang: string | null
+  /** Why whoever manages it says that it is not fit to work, although something may answer; null = nobody says so. */
+  readonly down: string | null
   /** Why it cannot be reached or is degraded, in words; null when all is well. */
   readonly reason: string | null
   /** Since when and why it cannot be reached; null while it can. */
@@ -29,10 +31,13 @@ export interface TargetView {
 export interface TargetState {
   readonly view: TargetView
   readonly residency: Residency
-  update(polled: Partial<Omit<TargetView, 'reachable' | 'absence'>>): void
+  update(polled: Partial<Omit<TargetView, 'reachable' | 'absence' | 'down'>>): void
   /** `isAnswered`: something answers in its place. `forMs`: how long it has said nothing by now. */
   unreached(message: string, noticed?: { readonly isAnswered?: boolean | undefined; readonly forMs?: number }): void
+  /** Without effect while it is said to be down. */
   reached(): void
+  /** It counts as away until `null`, which says only that it may be asked again. */
+  declareDown(words: string | null): void
   /** For people: which target is away, since when and why. `message` is the why where nobody has noticed it before. */
   absenceWords(message: string): string
   /** `listener` runs on every change of reachability; the returned function ends that. */
@@ -52,6 +57,7 @@ export const createTargetState = ({ emit, clock, origin = 'the target' }: Target
     reachable: true,
     degraded: false,
     hang: null,
+    down: null,
     reason: null,
     absence: null,
     lastPollAt: null,
@@ -67,6 +73,19 @@ export const createTargetState = ({ emit, clock, origin = 'the target' }: Target
     view = { ...view, reachable, absence }
     for (const listener of [...listeners]) listener(reachable)
   }
+  const unreached: TargetState['unreached'] = (said, { isAnswered = view.down !== null, forMs = 0 } = {}) => {
+    // A target that went away may come back empty.
+    residency.clear()
+    const message = view.down ?? said
+    const absence = { since: view.absence?.since ?? clock.now() - forMs, message, isAnswered }
+    view = { ...view, degraded: true, reason: message }
+    if (!view.reachable) {
+      view = { ...view, absence }
+      return
+    }
+    emit({ event: 'target_unreachable', message })
+    setAbsence(absence)
+  }
   return {
     get view() {
       return view
@@ -75,20 +94,13 @@ export const createTargetState = ({ emit, clock, origin = 'the target' }: Target
     update(polled) {
       view = { ...view, ...polled }
     },
-    unreached(message, { isAnswered = false, forMs = 0 } = {}) {
-      // A target that went away may come back empty.
-      residency.clear()
-      const absence = { since: view.absence?.since ?? clock.now() - forMs, message, isAnswered }
-      view = { ...view, degraded: true, reason: message }
-      if (!view.reachable) {
-        view = { ...view, absence }
-        return
-      }
-      emit({ event: 'target_unreachable', message })
-      setAbsence(absence)
+    unreached,
+    declareDown(words) {
+      view = { ...view, down: words }
+      if (words !== null) unreached(words)
     },
     reached() {
-      if (view.reachable) return
+      if (view.reachable || view.down !== null) return
       emit({ event: 'target_reached', version: view.version })
       setAbsence(null)
     },

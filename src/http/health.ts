@@ -2,6 +2,7 @@
 import { Elysia, t } from 'elysia'
 import type { Clock } from '../domain/clock.ts'
 import { absenceReason } from '../domain/job/absence.ts'
+import type { Alarm } from '../engine/alarms.ts'
 import type { Engine } from '../engine/engine.ts'
 
 export interface HealthDeps {
@@ -19,6 +20,8 @@ export interface HealthDeps {
   readonly wallAt: (ms: number) => number
   /** What the parts have to say, by part. */
   readonly partStatus: () => Readonly<Record<string, unknown>>
+  /** What a person should know of. */
+  readonly alarms: () => readonly Alarm[]
   readonly counts: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
 }
 
@@ -60,6 +63,7 @@ const healthSchema = t.Object(
       slots: t.Array(t.Object({ slot: t.Number(), state: t.String(), job_id: t.String(), model: t.String() })),
     }),
     parts: t.Optional(t.Record(t.String(), t.Unknown())),
+    alarms: t.Optional(t.Array(t.Object({ part: t.String(), name: t.String(), words: t.String(), since: t.String() }))),
   },
   { description: 'target, queue and worker as they are now' },
 )
@@ -82,6 +86,7 @@ const healthOf = (deps: HealthDeps) => {
   const { queued, oldestCreatedAt } = deps.counts()
   const oldestAgeMs = oldestCreatedAt === null ? null : Math.max(0, clock.now() - oldestCreatedAt)
   const parts = deps.partStatus()
+  const alarms = deps.alarms().map(({ since, ...alarm }) => ({ ...alarm, since: iso(deps.wallAt(since)) }))
   const why = absence === null ? (hang ?? reason) : absenceReason(absence)
   return {
     status: unreadiness(deps) === null ? 'ok' : 'not ready',
@@ -107,6 +112,7 @@ const healthOf = (deps: HealthDeps) => {
       slots: worker.slots.map(({ slot, state, jobId, model }) => ({ slot, state, job_id: jobId, model })),
     },
     ...(Object.keys(parts).length > 0 && { parts }),
+    ...(alarms.length > 0 && { alarms }),
   }
 }
 

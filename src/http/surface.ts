@@ -46,6 +46,7 @@ export interface SurfaceDeps {
   readonly partRoutes: readonly unknown[]
   /** What the parts have to say, by part. */
   readonly partStatus: () => Readonly<Record<string, unknown>>
+  readonly alarms: HealthDeps['alarms']
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
   readonly clock: Clock
   readonly random: Random
@@ -100,6 +101,7 @@ export const createSurface = (deps: SurfaceDeps) => {
       wallAt: deps.wallAt,
       counts: deps.counts,
       partStatus: deps.partStatus,
+      alarms: deps.alarms,
     },
     jobs: {
       jobs: engine.jobs,

@@ -45,6 +45,8 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
       return ['warn', { model: e.model, message: e.message }]
     case 'target_reached':
       return ['info', { version: e.version }]
+    case 'alarm':
+      return [e.isRaised ? 'warn' : 'info', { part: e.part, alarm: e.name, raised: e.isRaised, message: e.words }]
     case 'noticed':
       return [e.level, e.fields]
     case 'webhook_accepted':

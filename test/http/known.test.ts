@@ -13,6 +13,7 @@ const viewWith = (models: Record<string, string>): TargetView => ({
   reachable: false,
   degraded: true,
   hang: null,
+  down: null,
   reason: null,
   absence: null,
   lastPollAt: 1_000,

@@ -4,6 +4,7 @@ import type { EngineEvent } from '../../src/domain/job/events.ts'
 import { readCall } from '../../src/domain/wire/call.ts'
 import { parseKeepAlivePolicy } from '../../src/domain/wire/keep-alive.ts'
 import { matchRoute } from '../../src/domain/wire/routes.ts'
+import { createAlarms } from '../../src/engine/alarms.ts'
 import { createBoard } from '../../src/engine/board.ts'
 import { type Bus, createBus } from '../../src/engine/bus.ts'
 import { createEngine, type Engine, type EngineConfig } from '../../src/engine/engine.ts'
@@ -181,6 +182,7 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       tables: { statement: (sql) => store.db.query(sql), write: store.ledger.write },
       engine,
       bus,
+      alarms: createAlarms(bus.emit, clock),
       target,
       whoOf: () => ({ name: null }),
       settings: {},

@@ -60,6 +60,14 @@ export type EngineEvent =
   | { readonly event: 'poll_failed'; readonly message: string }
   | { readonly event: 'target_hangs'; readonly model: string; readonly message: string }
   | Notice
+  /** Something is wrong, or is no longer: a part says so, in words for a person. */
+  | {
+      readonly event: 'alarm'
+      readonly part: string
+      readonly name: string
+      readonly isRaised: boolean
+      readonly words: string
+    }
   | { readonly event: 'swept'; readonly deleted: number }
 
 export type Emit = (event: EngineEvent) => void

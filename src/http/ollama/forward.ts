@@ -71,6 +71,7 @@ export const createForward = (deps: ForwardDeps): Forward => {
 
   /** What is known to be away is not sent to, it would swallow the request; what answers in its place may have its say, and another foreman the truth. */
   const maySend = async (request: Request, { patient }: ForwardOptions) => {
+    if (patient && state.view.down !== null) return false
     if (request.headers.has(HOPS_HEADER)) return true
     const answering = await glance()
     if (answering.kind === 'away') return !patient && answering.reached

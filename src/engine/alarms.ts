@@ -1,0 +1,37 @@
+/** What is wrong just now and a person should know: raised and resolved by the parts, told once for each change; it must never act. */
+import type { Clock } from '../domain/clock.ts'
+import type { Emit } from '../domain/job/events.ts'
+
+export interface Alarm {
+  readonly part: string
+  readonly name: string
+  /** A sentence for a person. */
+  readonly words: string
+  /** Milliseconds of the clock at which it was raised. */
+  readonly since: number
+}
+
+export interface Alarms {
+  /** Raises an alarm with these words, or resolves it with null. What is so already is not told again; other words are taken without a word. */
+  set(part: string, name: string, words: string | null): void
+  /** Those that are raised, oldest first. */
+  raised(): readonly Alarm[]
+}
+
+/** No alarms yet. */
+export const createAlarms = (emit: Emit, clock: Pick<Clock, 'now'>): Alarms => {
+  const raised = new Map<string, Alarm>()
+  return {
+    set(part, name, words) {
+      const key = `${part} ${name}`
+      const before = raised.get(key)
+      if (words === null) {
+        if (raised.delete(key)) emit({ event: 'alarm', part, name, isRaised: false, words: before?.words ?? '' })
+        return
+      }
+      raised.set(key, { part, name, words, since: before?.since ?? clock.now() })
+      if (before === undefined) emit({ event: 'alarm', part, name, isRaised: true, words })
+    },
+    raised: () => [...raised.values()],
+  }
+}
