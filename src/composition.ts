@@ -10,16 +10,17 @@ import { createBoard } from './engine/board.ts'
 import { type Bus, createBus } from './engine/bus.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import type { PartPlan } from './engine/part.ts'
-import { createParts } from './engine/parts.ts'
+import { createParts, type PartsDeps } from './engine/parts.ts'
+import { createPost } from './engine/post.ts'
 import { createSurface } from './http/surface.ts'
-import { createVisitors } from './http/visitors.ts'
+import { createVisitors, type Visitors } from './http/visitors.ts'
 import { createEngineLog, handlerFailed } from './observe/engine-log.ts'
 import type { Log } from './observe/log.ts'
 import { createMetrics, type MetricsSources } from './observe/metrics.ts'
 import { createTargetClient, type TargetClient } from './ollama/client.ts'
 import * as parts from './parts/list.ts'
 import type { Queue } from './store/queue.ts'
-import { openStore } from './store/store.ts'
+import { openStore, type Store } from './store/store.ts'
 import { createDeliveries } from './webhook/deliveries.ts'
 
 export interface ComposeOptions {
@@ -47,6 +48,24 @@ const deliveriesFrom = (config: Config, clock: Clock) => ({
   version: packageJson.version,
   clock,
   random: systemRandom,
+})
+
+type Joined = Pick<PartsDeps, 'engine' | 'bus' | 'alarms' | 'target' | 'clock'> & { config: Config; visitors: Visitors }
+
+/** What the parts are given. */
+const seamOf = (
+  { config, visitors, clock, ...joined }: Joined,
+  { tables, queue }: Pick<Store, 'tables' | 'queue'>,
+): PartsDeps => ({
+  ...joined,
+  clock,
+  random: systemRandom,
+  tables,
+  waiting: queue.counts,
+  dataDir: config.dataDir,
+  post: createPost((url) => createTargetClient({ url, clock })),
+  whoOf: (request) => visitors.of(request).who,
+  settings: config,
 })
 
 interface MetricsDeps extends Pick<MetricsSources, 'webhooksOwed' | 'readings'> {
@@ -108,9 +127,7 @@ export const compose = async (
   const shared = { config, queue, board, bus, newId, target, clock, random: systemRandom }
   const engine = createEngine({ ...shared, sweep: store.sweep, checkWebhook: deliveries.check, find: reader.find })
   const visitors = createVisitors()
-  const whoOf = (request: Request) => visitors.of(request).who
-  const seam = { ...shared, engine, alarms, tables: store.tables, whoOf, settings: config }
-  const running = await createParts(plans, seam)
+  const running = await createParts(plans, seamOf({ engine, bus, alarms, target, config, clock, visitors }, store))
   const { owed: webhooksOwed } = outbox
   const metrics = metricsOf({ engine, queue, clock, bus, webhooksOwed, readings: running.readings })
   bus.onAny('log', createEngineLog(log, metrics))

@@ -9,6 +9,7 @@ import type { Asked, AskOptions } from './ask.ts'
 import type { Bus } from './bus.ts'
 import type { PollListener } from './poller.ts'
 import type { SendTarget } from './ports.ts'
+import type { Post } from './post.ts'
 import type { Quiet } from './quiet.ts'
 import type { Rescue } from './rescue.ts'
 import type { Residency } from './residency.ts'
@@ -66,6 +67,12 @@ export interface PartPorts<Settings> {
   readonly target: PartTarget
   readonly quiet: Quiet
   readonly tables: PartTables
+  /** What waits, and since when the oldest does (milliseconds of the clock). */
+  readonly waiting: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
+  /** Whatever foreman keeps on disk is in it. */
+  readonly dataDir: string
+  /** To anybody but the target. */
+  readonly post: Post
   /** Who asks in a request that came to one of the part's routes. */
   readonly whoOf: (request: Request) => Asking
   readonly settings: Settings

@@ -7,6 +7,7 @@ import type { Bus } from './bus.ts'
 import type { Engine } from './engine.ts'
 import type { Asking, Part, PartPlan, PartPorts, PartTables } from './part.ts'
 import type { SendTarget } from './ports.ts'
+import type { Post } from './post.ts'
 
 export interface PartsDeps {
   readonly engine: Engine
@@ -14,6 +15,9 @@ export interface PartsDeps {
   readonly alarms: Alarms
   readonly target: SendTarget
   readonly tables: PartTables
+  readonly waiting: PartPorts<never>['waiting']
+  readonly dataDir: string
+  readonly post: Post
   readonly whoOf: (request: Request) => Asking
   /** All settings: each part knows the names of its own rows. */
   readonly settings: object
@@ -41,37 +45,34 @@ const harmless = <T>(bus: Bus, name: string, ask: () => T): T | undefined => {
 }
 
 /** What one part is given. */
-export const portsOf = (
-  name: string,
-  { engine, bus, alarms, target, tables, whoOf, settings, clock, random }: PartsDeps,
-): PartPorts<never> => ({
-  bus,
-  notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
-  alarm: (what, words) => alarms.set(name, what, words),
-  alarms: alarms.raised,
-  admission: {
-    use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),
-  },
-  rescue: engine.rescuers,
-  target: {
-    ask: (path, options) => askTarget(target, path, options),
-    send: target.send,
-    view: () => engine.state.view,
-    residency: () => engine.state.residency,
-    refresh: engine.refresh,
-    onPolled: engine.poller.onPolled,
-    onReachability: (listener) =>
-      engine.state.onReachability((reachable) => void harmless(bus, name, () => listener(reachable))),
-    declareDown: engine.declareDown,
-  },
-  quiet: engine.quiet,
-  tables,
-  whoOf,
-  // The table of settings was composed of these rows: the values are there under the rows' names.
-  settings: settings as never,
-  clock,
-  random,
-})
+export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
+  const { engine, bus, alarms, target, settings, ...others } = deps
+  return {
+    ...others,
+    bus,
+    notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
+    alarm: (what, words) => alarms.set(name, what, words),
+    alarms: alarms.raised,
+    admission: {
+      use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),
+    },
+    rescue: engine.rescuers,
+    target: {
+      ask: (path, options) => askTarget(target, path, options),
+      send: target.send,
+      view: () => engine.state.view,
+      residency: () => engine.state.residency,
+      refresh: engine.refresh,
+      onPolled: engine.poller.onPolled,
+      onReachability: (listener) =>
+        engine.state.onReachability((reachable) => void harmless(bus, name, () => listener(reachable))),
+      declareDown: engine.declareDown,
+    },
+    quiet: engine.quiet,
+    // The table of settings was composed of these rows: the values are there under the rows' names.
+    settings: settings as never,
+  }
+}
 
 /** Makes them all; nothing happens before `start`. */
 export const createParts = async (plans: readonly PartPlan[], deps: PartsDeps): Promise<Parts> => {

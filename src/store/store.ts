@@ -49,6 +49,8 @@ const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }:
   }
 }
 
+export type Store = ReturnType<typeof storeIn>
+
 /** Opens the data directory for this process alone; what is wrong with it comes back as one sentence. */
 export const openStore = (options: StoreOptions) => {
   const opened = openDataDirectory(options.dataDir, options.parts)

@@ -1,5 +1,6 @@
 /** The real engine and queue on a virtual clock over a virtual target: a day passes in a second and nothing sleeps. */
 
+import { dirname } from 'node:path'
 import type { EngineEvent } from '../../src/domain/job/events.ts'
 import { readCall } from '../../src/domain/wire/call.ts'
 import { parseKeepAlivePolicy } from '../../src/domain/wire/keep-alive.ts'
@@ -183,6 +184,9 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       engine,
       bus,
       alarms: createAlarms(bus.emit, clock),
+      waiting: store.queue.counts,
+      dataDir: dirname(store.path),
+      post: async () => ({ kind: 'failed', message: 'there is no network here' }),
       target,
       whoOf: () => ({ name: null }),
       settings: {},
