@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createHostCheck, type HostRules } from './hosts.ts'
 import { createOriginCheck, type OriginRules, preflightAnswer, readableBy } from './origins.ts'
+import { below } from './redirect.ts'
 import { badPath, unauthorized } from './refuse-by-path.ts'
 import { canonicalPath, decodedPath, pathOf } from './request-path.ts'
 
@@ -31,7 +32,7 @@ export type Judged =
       readonly who: Who
       /** The path that is judged here, routed by and sent on: the same one everywhere. */
       readonly path: string
-      /** Makes an answer readable for the page that asked; null: no page of another origin asks. */
+      /** Makes an answer fit for who asked: readable for the page of another origin, leading below the token's path. Null: it already is. */
       readonly dress: ((response: Response) => Response) | null
     }
   | { readonly kind: 'refused'; readonly response: Response }
@@ -68,11 +69,18 @@ const createTokenCheck = (tokens: readonly NamedToken[]): TokenCheck => {
   return { of, by }
 }
 
+interface Named {
+  readonly who: Who
+  readonly path: string
+  /** What was taken off. */
+  readonly prefix: string
+}
+
 /** Who a path's first segment says, and the path that is left without it: from here on nobody sees the token. */
-const tokenInPath = (check: TokenCheck, path: string): { readonly who: Who; readonly path: string } | null => {
+const tokenInPath = (check: TokenCheck, path: string): Named | null => {
   const [, segment = '', rest = '/'] = /^\/([^/]+)(\/.*)?$/.exec(path) ?? []
   const who = segment === '' ? null : check.by(decodedPath(segment))
-  return who === null ? null : { who, path: rest }
+  return who === null ? null : { who, path: rest, prefix: `/${segment}` }
 }
 
 /** The guard of one foreman. Order matters: a foreign page learns nothing, and a preflight carries no token. */
@@ -91,7 +99,11 @@ export const createGuard = (rules: GuardRules): Guard => {
     const raw = pathOf(request)
     const path = canonicalPath(raw)
     const named = rules.tokenInPath && path !== null ? tokenInPath(check, path) : null
-    if (named !== null) return { kind: 'in', ...named, dress }
+    if (named !== null) {
+      const { who, path, prefix } = named
+      const housed = (response: Response) => below(prefix, response)
+      return { kind: 'in', who, path, dress: dress === null ? housed : (response) => dress(housed(response)) }
+    }
     const who = path !== null && open.has(path) ? ({ kind: 'who', name: null } as const) : check.of(request)
     if (who === null) return refused(unauthorized(request, raw))
     if (path === null) return refused(badPath(request, raw))

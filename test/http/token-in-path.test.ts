@@ -5,7 +5,7 @@ import { type RunningForeman, runForeman } from '../support/foreman.ts'
 import { polled } from '../support/health.ts'
 import { get, post } from '../support/raw-client.ts'
 import { startStubTarget } from '../support/stub-target.ts'
-import { askOnce, openClient } from '../support/wire-client.ts'
+import { askOnce, headerOf, openClient } from '../support/wire-client.ts'
 
 const TOKEN = 'open-sesame'
 let simulator: Simulator
@@ -61,6 +61,33 @@ test('is seen neither by the target nor by a log', async () => {
   expect(target.seen().filter((text) => text.includes('sesame'))).toEqual([])
   expect(mine.lines.filter((line) => line.includes('sesame'))).toEqual([])
   await target.stop()
+})
+
+test.each([
+  ['GET', '/open-sesame/api/version/', 301, '/open-sesame/api/version'],
+  ['GET', '/open-sesame//api/version?x=1', 307, '/open-sesame/api/version?x=1'],
+  ['POST', '/open-sesame/api/chat/', 307, '/open-sesame/api/chat'],
+  ['GET', '/open-sesame/healthz/', 301, '/open-sesame/healthz'],
+  ['GET', '/%6fpen-sesame/api/tags/', 301, '/open-sesame/api/tags'],
+])('%s %s leads below the token: who follows is let in', async (method, path, status, location) => {
+  const request = (at: string) => `${method} ${at} HTTP/1.1\r\nHost: x.local\r\nContent-Length: 0\r\n\r\n`
+  const answer = await askOnce(foreman.port, request(path))
+  expect([answer.status, headerOf(answer, 'location')]).toEqual([status, location])
+  expect(answer.body.toString()).toBe(
+    method === 'GET'
+      ? `<a href="${location}">${status === 301 ? 'Moved Permanently' : 'Temporary Redirect'}</a>.\n\n`
+      : '',
+  )
+  expect(await statusOf(request(location))).not.toBe(401)
+})
+
+test('a submitted job is found below the token too', async () => {
+  const submitted = await askOnce(foreman.port, post('/open-sesame/jobs', chat))
+  const at = headerOf(submitted, 'location') ?? ''
+  expect([submitted.status, at.startsWith('/open-sesame/jobs/')]).toEqual([202, true])
+  expect(await statusOf(get(at))).toBe(200)
+  const plain = await askOnce(foreman.port, post('/jobs', chat, [`Authorization: Bearer ${TOKEN}`]))
+  expect(headerOf(plain, 'location')).toStartWith('/jobs/')
 })
 
 test('without the setting a token in a path is none', async () => {
