@@ -14,6 +14,8 @@ export interface Alarm {
 export interface Alarms {
   /** Raises an alarm with these words, or resolves it with null. What is so already is not told again; other words are taken without a word. */
   set(part: string, name: string, words: string | null): void
+  /** What has no end of its own, as a restart has none. */
+  happened(part: string, name: string, words: string): void
   /** Those that are raised, oldest first. */
   raised(): readonly Alarm[]
 }
@@ -26,12 +28,13 @@ export const createAlarms = (emit: Emit, clock: Pick<Clock, 'now'>): Alarms => {
       const key = `${part} ${name}`
       const before = raised.get(key)
       if (words === null) {
-        if (raised.delete(key)) emit({ event: 'alarm', part, name, isRaised: false, words: before?.words ?? '' })
+        if (raised.delete(key)) emit({ event: 'alarm', part, name, state: 'resolved', words: before?.words ?? '' })
         return
       }
       raised.set(key, { part, name, words, since: before?.since ?? clock.now() })
-      if (before === undefined) emit({ event: 'alarm', part, name, isRaised: true, words })
+      if (before === undefined) emit({ event: 'alarm', part, name, state: 'raised', words })
     },
+    happened: (part, name, words) => emit({ event: 'alarm', part, name, state: 'happened', words }),
     raised: () => [...raised.values()],
   }
 }

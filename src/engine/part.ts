@@ -60,6 +60,8 @@ export interface PartPorts<Settings> {
   notice(level: LogLevel, name: string, fields: Readonly<Record<string, unknown>>): void
   /** Raises an alarm with a sentence for a person, or resolves it with null; saying it twice is harmless. */
   alarm(name: string, words: string | null): void
+  /** Tells a person once, of what has no end of its own. */
+  happened(name: string, words: string): void
   /** What is raised just now, by all parts. */
   alarms(): readonly Alarm[]
   readonly admission: Admission
@@ -67,6 +69,8 @@ export interface PartPorts<Settings> {
   readonly target: PartTarget
   readonly quiet: Quiet
   readonly tables: PartTables
+  /** Whether the engine's loops come round: what a watchdog or a heartbeat may rely on. */
+  readonly isAlive: () => boolean
   /** What waits, and since when the oldest does (milliseconds of the clock). */
   readonly waiting: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
   /** Whatever foreman keeps on disk is in it. */

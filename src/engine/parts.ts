@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts'
 import type { Asking, Part, PartPlan, PartPorts, PartTables } from './part.ts'
 import type { SendTarget } from './ports.ts'
 import type { Post } from './post.ts'
+import { STUCK_MS } from './pulse.ts'
 
 export interface PartsDeps {
   readonly engine: Engine
@@ -52,6 +53,8 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
     bus,
     notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
     alarm: (what, words) => alarms.set(name, what, words),
+    happened: (what, words) => alarms.happened(name, what, words),
+    isAlive: () => engine.stuckMs() <= STUCK_MS,
     alarms: alarms.raised,
     admission: {
       use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),

@@ -4,6 +4,7 @@ import type { Clock } from '../domain/clock.ts'
 import { absenceReason } from '../domain/job/absence.ts'
 import type { Alarm } from '../engine/alarms.ts'
 import type { Engine } from '../engine/engine.ts'
+import { STUCK_MS } from '../engine/pulse.ts'
 
 export interface HealthDeps {
   readonly clock: Clock
@@ -27,9 +28,6 @@ export interface HealthDeps {
 
 /** None needs a token: machines watch them. */
 export const healthPaths: readonly string[] = ['/livez', '/readyz', '/healthz']
-
-/** A loop that has not ticked for this long is stuck: restarting is the cure. */
-export const STUCK_MS = 30_000
 
 const GONE = 'the database file was deleted, moved or replaced while foreman ran: put it back or restart'
 

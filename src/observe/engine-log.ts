@@ -46,7 +46,7 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
     case 'target_reached':
       return ['info', { version: e.version }]
     case 'alarm':
-      return [e.isRaised ? 'warn' : 'info', { part: e.part, alarm: e.name, raised: e.isRaised, message: e.words }]
+      return [e.state === 'raised' ? 'warn' : 'info', { part: e.part, alarm: e.name, state: e.state, message: e.words }]
     case 'noticed':
       return [e.level, e.fields]
     case 'webhook_accepted':

@@ -59,9 +59,9 @@ test('an alarm is told when it is raised and when it is resolved, however often 
   expect(alarms().map(({ words }) => words)).toEqual(['ollama holds 10 GiB'])
   alarm('memory', null)
   alarm('memory', null)
-  expect(bench.eventsOf('alarm').map(({ name, isRaised }) => [name, isRaised])).toEqual([
-    ['memory', true],
-    ['memory', false],
+  expect(bench.eventsOf('alarm').map(({ name, state }) => [name, state])).toEqual([
+    ['memory', 'raised'],
+    ['memory', 'resolved'],
   ])
   expect(alarms()).toEqual([])
 })

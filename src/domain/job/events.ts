@@ -60,12 +60,12 @@ export type EngineEvent =
   | { readonly event: 'poll_failed'; readonly message: string }
   | { readonly event: 'target_hangs'; readonly model: string; readonly message: string }
   | Notice
-  /** Something is wrong, or is no longer: a part says so, in words for a person. */
+  /** Something is wrong or is no longer, or happened once: a part says so, in words for a person. */
   | {
       readonly event: 'alarm'
       readonly part: string
       readonly name: string
-      readonly isRaised: boolean
+      readonly state: 'raised' | 'resolved' | 'happened'
       readonly words: string
     }
   | { readonly event: 'swept'; readonly deleted: number }
