@@ -46,18 +46,22 @@ test.each([
   30_000,
 )
 
-test('the gate of the build machine passes on the outcome and ends with the count', async () => {
+test('the build machine runs every gate, sums their counts in its last line, and no failure gets lost', async () => {
   const bin = await mkdtemp(join(tmpdir(), 'foreman-ci-'))
+  const clients = 'echo "20 passed, 0 failed"'
   const outcomes = [
-    { script: 'echo "3 passed, 0 failed"', code: 0, last: '3 passed, 0 failed' },
-    { script: 'echo "3 passed, 2 failed"; echo "error: script"; exit 1', code: 1, last: '3 passed, 2 failed' },
-    { script: 'echo "3 passed, 0 failed"; exit 7', code: 7, last: '3 passed, 1 failed' },
-    { script: 'exit 1', code: 1, last: '0 passed, 1 failed' },
-    { script: 'exit 0', code: 1, last: '0 passed, 1 failed' },
+    { check: 'echo "3 passed, 0 failed"', clients, code: 0, last: '23 passed, 0 failed' },
+    { check: 'echo "3 passed, 2 failed"; echo "error: script"; exit 1', clients, code: 1, last: '23 passed, 2 failed' },
+    { check: 'echo "3 passed, 0 failed"; exit 7', clients, code: 7, last: '23 passed, 1 failed' },
+    { check: 'exit 1', clients, code: 1, last: '20 passed, 1 failed' },
+    { check: 'exit 0', clients, code: 1, last: '20 passed, 1 failed' },
+    { check: clients, clients: 'echo "1 passed, 2 failed"; exit 1', code: 1, last: '21 passed, 2 failed' },
+    { check: 'exit 3', clients: 'exit 4', code: 3, last: '0 passed, 2 failed' },
   ]
-  for (const { script, code, last } of outcomes) {
+  for (const { check, clients, code, last } of outcomes) {
     for (const name of ['bun', 'npx']) {
-      await Bun.write(`${bin}/${name}`, `#!/bin/sh\n[ "$1" = --version ] && echo 1.4.5 && exit\n${script}\n`)
+      const gates = `case "$*" in *"run check") ${check};; *"run check:clients") ${clients};; *) exit 9;; esac`
+      await Bun.write(`${bin}/${name}`, `#!/bin/sh\n[ "$1" = --version ] && echo 1.4.5 && exit\n${gates}\n`)
       await chmod(`${bin}/${name}`, 0o755)
     }
     const child = Bun.spawn(['bash', '.ci/run'], {
