@@ -4,6 +4,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { systemClock, systemRandom } from './clock.ts'
 import type { Config } from './config/config.ts'
 import type { Clock } from './domain/clock.ts'
+import type { Environment } from './domain/setting.ts'
 import { withHop } from './domain/wire/hops.ts'
 import { createAlarms } from './engine/alarms.ts'
 import { createBoard } from './engine/board.ts'
@@ -12,6 +13,7 @@ import { createEngine, type Engine } from './engine/engine.ts'
 import type { PartPlan } from './engine/part.ts'
 import { createParts, type PartsDeps } from './engine/parts.ts'
 import { createPost } from './engine/post.ts'
+import { createTransfers, type Transfers } from './engine/transfers.ts'
 import { createSurface } from './http/surface.ts'
 import { createVisitors, type Visitors } from './http/visitors.ts'
 import { createEngineLog, handlerFailed } from './observe/engine-log.ts'
@@ -27,13 +29,19 @@ export interface ComposeOptions {
   readonly log: Log
   /** The system's, unless a test brings its own. */
   readonly clock?: Clock
+  /** Of this process; programs that are started get it. */
+  readonly environment?: Environment
   /** The list's, unless a test brings its own. */
   readonly plans?: readonly PartPlan[]
 }
 
 /** The target's client; each request says that it came through this foreman, so that a circle is seen. */
-const createTarget = ({ ollamaUrl, ollamaToken }: Config, instance: string, clock: Clock): TargetClient => {
-  const client = createTargetClient({ url: ollamaUrl, token: ollamaToken ?? undefined, clock })
+const createTarget = (
+  { ollamaUrl, ollamaToken }: Config,
+  instance: string,
+  { clock, transfers }: { clock: Clock; transfers: Transfers },
+): TargetClient => {
+  const client = transfers.counted(createTargetClient({ url: ollamaUrl, token: ollamaToken ?? undefined, clock }))
   return {
     ...client,
     send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
@@ -50,7 +58,10 @@ const deliveriesFrom = (config: Config, clock: Clock) => ({
   random: systemRandom,
 })
 
-type Joined = Pick<PartsDeps, 'engine' | 'bus' | 'alarms' | 'target' | 'clock'> & { config: Config; visitors: Visitors }
+type Joined = Pick<PartsDeps, 'engine' | 'bus' | 'alarms' | 'target' | 'transfers' | 'environment' | 'clock'> & {
+  config: Config
+  visitors: Visitors
+}
 
 /** What the parts are given. */
 const seamOf = (
@@ -92,7 +103,7 @@ const metricsOf = ({ engine, queue, clock, bus, ...sources }: MetricsDeps) => {
 /** A foreman that does nothing yet; what is wrong with its data directory comes back as one sentence. */
 export const compose = async (
   config: Config,
-  { log, clock: machine = systemClock, plans = Object.values(parts) }: ComposeOptions,
+  { log, clock: machine = systemClock, environment = {}, plans = Object.values(parts) }: ComposeOptions,
 ) => {
   const life = { draining: false, port: config.addr.port }
   const board = createBoard()
@@ -113,7 +124,8 @@ export const compose = async (
   const ulid = monotonicFactory()
   const newId = () => ulid(clock.now())
   const instance = newId()
-  const target = createTarget(config, instance, clock)
+  const transfers = createTransfers()
+  const target = createTarget(config, instance, { clock, transfers })
   const bus = createBus({ failed: handlerFailed(log) })
   const alarms = createAlarms(bus.emit, clock)
   const deliveries = createDeliveries({
@@ -127,7 +139,10 @@ export const compose = async (
   const shared = { config, queue, board, bus, newId, target, clock, random: systemRandom }
   const engine = createEngine({ ...shared, sweep: store.sweep, checkWebhook: deliveries.check, find: reader.find })
   const visitors = createVisitors()
-  const running = await createParts(plans, seamOf({ engine, bus, alarms, target, config, clock, visitors }, store))
+  const running = await createParts(
+    plans,
+    seamOf({ engine, bus, alarms, target, transfers, environment, config, clock, visitors }, store),
+  )
   const { owed: webhooksOwed } = outbox
   const metrics = metricsOf({ engine, queue, clock, bus, webhooksOwed, readings: running.readings })
   bus.onAny('log', createEngineLog(log, metrics))

@@ -1,6 +1,7 @@
 /** `foreman serve`: settings to a running daemon and its orderly end; it must never start on a setting it did not understand. */
 import { type Config, type Flags, loadConfig, secretsIn } from '../config/config.ts'
 import { settings } from '../config/settings.ts'
+import type { Environment } from '../domain/setting.ts'
 import { createLogger, type Log } from '../observe/log.ts'
 import { type Command, exitCode, type Io, type StopSignal } from './command.ts'
 import { readFlags } from './flags.ts'
@@ -18,7 +19,7 @@ export type Started =
   | { readonly kind: 'refused'; readonly message: string }
 
 export interface ServeDeps {
-  readonly startForeman: (config: Config, options: { log: Log }) => Promise<Started>
+  readonly startForeman: (config: Config, options: { log: Log; environment: Environment }) => Promise<Started>
   /** An Ollama without a GPU on a free port. */
   readonly startSimulator: () => Promise<{ url: string; stop(): Promise<void> }>
 }
@@ -115,7 +116,7 @@ const runDaemon = async ({ startForeman }: ServeDeps, config: Config, log: Log, 
   // A terminal that is closed takes its programs along; a daemon has none, and some administrator's habit must not end it.
   const isInTerminal = io.stdin.isTerminal || io.stdout.isTerminal || io.stderr.isTerminal
   io.onHangup(() => (isInTerminal ? onStop('SIGHUP') : log.info('hangup_ignored')))
-  const started = await Promise.race([startForeman(config, { log }), ended.promise])
+  const started = await Promise.race([startForeman(config, { log, environment: io.env }), ended.promise])
   if (typeof started === 'number') return started
   if (started.kind === 'refused') {
     io.stderr.write(`foreman: ${started.message}\n`)

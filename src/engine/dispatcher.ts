@@ -107,9 +107,7 @@ export class Dispatcher {
     const { clock, roster } = this.#deps
     this.#phase = 'stopping'
     this.nudge()
-    const cancel = clock.after(graceMs, () => {
-      for (const { stopper } of roster.seats) stopper.stop({ kind: 'stopped' })
-    })
+    const cancel = clock.after(graceMs, () => roster.stopAll({ kind: 'stopped' }))
     await this.#drained.promise
     await this.#loop.stop()
     cancel()

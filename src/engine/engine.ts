@@ -15,6 +15,7 @@ import { type Probed, probeOllama } from './probe.ts'
 import { createPulse } from './pulse.ts'
 import type { Quiet } from './quiet.ts'
 import type { Rescuers } from './rescue.ts'
+import type { Working } from './roster.ts'
 import type { TargetState } from './state.ts'
 import { createStop } from './stop.ts'
 import { createWork, type EngineDeps } from './work.ts'
@@ -47,6 +48,8 @@ export interface Engine {
   embedsPast(canonicalModel: string): boolean
   /** Asks again what the target holds, at most once a second. */
   refresh(): Promise<void>
+  /** What the target works on for the queue just now. */
+  readonly working: () => readonly Working[]
   /** See PartTarget: jobs that run come back with their attempt; null asks the target at once whether it is there. */
   declareDown(words: string | null): void
   nudge(): void
@@ -91,7 +94,6 @@ export const createEngine = (deps: EngineDeps): Engine => {
     if (!queue.isEmpty() && nowMs - dispatcher.turnedAtMs > QUIET_TURNS_MS) dispatcher.nudge()
   })
   let stopping: Promise<void> | null = null
-
   const stop = createStop({ ...work, awaited, jobs, poller, janitor, pulse, unsubscribe })
   return {
     state,
@@ -114,10 +116,11 @@ export const createEngine = (deps: EngineDeps): Engine => {
       !hangs.mustYield(model) &&
       (config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model))),
     refresh: createRefresh({ look: work.look, state, clock }),
+    working: roster.working,
     declareDown(words) {
       state.declareDown(words)
       if (words === null) void poller.poll()
-      else for (const { stopper } of roster.seats) stopper.stop({ kind: 'lost' })
+      else roster.stopAll({ kind: 'lost' })
     },
     nudge,
     get worker() {

@@ -2,7 +2,7 @@
 import type { Clock, Random } from '../domain/clock.ts'
 import type { LogLevel } from '../domain/log-level.ts'
 import type { Reading } from '../domain/reading.ts'
-import type { SettingRows, ValuesOf } from '../domain/setting.ts'
+import type { Environment, SettingRows, ValuesOf } from '../domain/setting.ts'
 import type { Admission } from './admission.ts'
 import type { Alarm } from './alarms.ts'
 import type { Asked, AskOptions } from './ask.ts'
@@ -13,6 +13,7 @@ import type { Post } from './post.ts'
 import type { Quiet } from './quiet.ts'
 import type { Rescue } from './rescue.ts'
 import type { Residency } from './residency.ts'
+import type { Working } from './roster.ts'
 import type { TargetView } from './state.ts'
 
 /** The target as a part may use it. */
@@ -20,7 +21,13 @@ export interface PartTarget {
   /** One small question on a fresh connection, bounded in time and size. */
   ask(path: string, options?: AskOptions): Promise<Asked>
   send: SendTarget['send']
+  /** `http://gpu-box:11434`. */
+  readonly origin: string
   view(): TargetView
+  /** The jobs on it just now. */
+  working(): readonly Working[]
+  /** A pull or a create is under way through this foreman: whoever ends the target now throws it away. */
+  isTransferring(): boolean
   residency(): Pick<Residency, 'loadedKeys' | 'residentKeys' | 'residents'>
   /** Asks again what is loaded, at most once a second. */
   refresh(): Promise<void>
@@ -75,6 +82,8 @@ export interface PartPorts<Settings> {
   readonly waiting: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
   /** Whatever foreman keeps on disk is in it. */
   readonly dataDir: string
+  /** That of this process, for programs that are started from here. */
+  readonly environment: Environment
   /** To anybody but the target. */
   readonly post: Post
   /** Who asks in a request that came to one of the part's routes. */

@@ -9,6 +9,7 @@ import type { Asking, Part, PartPlan, PartPorts, PartTables } from './part.ts'
 import type { SendTarget } from './ports.ts'
 import type { Post } from './post.ts'
 import { STUCK_MS } from './pulse.ts'
+import type { Transfers } from './transfers.ts'
 
 export interface PartsDeps {
   readonly engine: Engine
@@ -18,6 +19,8 @@ export interface PartsDeps {
   readonly tables: PartTables
   readonly waiting: PartPorts<never>['waiting']
   readonly dataDir: string
+  readonly environment: PartPorts<never>['environment']
+  readonly transfers: Pick<Transfers, 'isTransferring'>
   readonly post: Post
   readonly whoOf: (request: Request) => Asking
   /** All settings: each part knows the names of its own rows. */
@@ -47,7 +50,7 @@ const harmless = <T>(bus: Bus, name: string, ask: () => T): T | undefined => {
 
 /** What one part is given. */
 export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
-  const { engine, bus, alarms, target, settings, ...others } = deps
+  const { engine, bus, alarms, target, transfers, settings, ...others } = deps
   return {
     ...others,
     bus,
@@ -63,7 +66,10 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
     target: {
       ask: (path, options) => askTarget(target, path, options),
       send: target.send,
+      origin: target.origin ?? '',
       view: () => engine.state.view,
+      working: engine.working,
+      isTransferring: transfers.isTransferring,
       residency: () => engine.state.residency,
       refresh: engine.refresh,
       onPolled: engine.poller.onPolled,

@@ -1,4 +1,5 @@
 /** Who has which job between its claim and its end: the one place that ends a job, wherever it is just now; it must never miss one. */
+import type { Clock } from '../domain/clock.ts'
 import type { Failure } from '../domain/job/failure.ts'
 import { type ActiveJob, isFinal, type JobState } from '../domain/job/job.ts'
 import type { Outcome } from '../domain/job/outcome.ts'
@@ -11,8 +12,17 @@ export interface Seat {
   phase: 'loading' | 'working'
   /** The target has given a sign of life since the job took its slot. */
   isHeard: boolean
+  /** Monotonic milliseconds: when its present phase began, or its answer last moved. */
+  movedAtMs: number
   /** Its attempt is over: orders for the job no longer go to the attempt, but the slot is still taken. */
   isOver: boolean
+}
+
+/** A job on the target. `silentMs`: since its phase began, or its answer last moved. */
+export interface Working {
+  readonly model: string
+  readonly phase: Seat['phase']
+  readonly silentMs: number
 }
 
 /** What became of an order to end a job. */
@@ -33,6 +43,7 @@ export interface Order {
 }
 
 export interface RosterDeps {
+  readonly clock: Pick<Clock, 'monotonicMs'>
   readonly withdraw: (jobId: string, reason: 'cancelled' | Failure, durability?: 'durable') => Promise<boolean>
   /** The stored state of a job, or null when there is none. */
   readonly stateOf: (jobId: string) => JobState | null
@@ -40,6 +51,9 @@ export interface RosterDeps {
 
 export interface Roster {
   readonly seats: readonly Seat[]
+  working(): readonly Working[]
+  /** Ends every attempt for this reason. */
+  stopAll(why: Outcome): void
   /** The lowest slot without a job, or null. */
   freeSlot(slots: number): number | null
   /** Takes a claimed job in; an order that came meanwhile has stopped it already. */
@@ -57,8 +71,14 @@ export interface Roster {
   over(jobId: string): void
 }
 
+const workingOf = ({ job, phase, movedAtMs }: Seat, nowMs: number): Working => ({
+  model: job.model,
+  phase,
+  silentMs: nowMs - movedAtMs,
+})
+
 /** A roster of nobody. */
-export const createRoster = ({ withdraw, stateOf }: RosterDeps): Roster => {
+export const createRoster = ({ clock, withdraw, stateOf }: RosterDeps): Roster => {
   const seats = new Map<string, Seat>()
   // Orders for jobs that are between two places: claimed but not seated, or settled but not back in the queue.
   const orders = new Map<string, Order>()
@@ -95,6 +115,10 @@ export const createRoster = ({ withdraw, stateOf }: RosterDeps): Roster => {
     get seats() {
       return [...seats.values()]
     },
+    working: () => [...seats.values()].map((seat) => workingOf(seat, clock.monotonicMs())),
+    stopAll(why) {
+      for (const { stopper } of seats.values()) stopper.stop(why)
+    },
     freeSlot(slots) {
       if (seats.size >= slots) return null
       const taken = new Set([...seats.values()].map(({ job }) => job.slot))
@@ -102,7 +126,8 @@ export const createRoster = ({ withdraw, stateOf }: RosterDeps): Roster => {
       return null
     },
     seat(job) {
-      const seat: Seat = { job, stopper: createStopper(), phase: job.state, isHeard: false, isOver: false }
+      const fresh = { isHeard: false, movedAtMs: clock.monotonicMs(), isOver: false }
+      const seat: Seat = { job, stopper: createStopper(), phase: job.state, ...fresh }
       seats.set(job.id, seat)
       const order = orders.get(job.id)
       if (order !== undefined) {

@@ -78,8 +78,9 @@ const loadModel = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Out
 
 const startWork = async (deps: RunDeps, seat: Seat): Promise<boolean> => {
   if (seat.phase === 'working') return true
-  seat.phase = 'working'
   const { clock, emit, queue } = deps
+  seat.phase = 'working'
+  seat.movedAtMs = clock.monotonicMs()
   const { job, stopper } = seat
   const advance = async () => stopper.why === null && (await queue.advance(job, clock.now()))
   return persist(clock, advance, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
@@ -126,6 +127,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
   const watch = caller.call.cloud ? null : deps.hangs.watch(caller.call.canonicalModel, 'job')
   const saw = () => {
     alive()
+    seat.movedAtMs = clock.monotonicMs()
     watch?.moves()
     caller.patience?.present()
     liveness.saw()

@@ -72,6 +72,7 @@ export const createWork = (deps: EngineDeps) => {
   const stopwatches = createStopwatches(clock, config.unreachableDeadlineMs)
   const rescuers = createRescue((error) => emit({ event: 'loop_failed', loop: 'rescue', error }))
   const roster = createRoster({
+    clock,
     withdraw: (jobId, reason, durability) => queue.withdraw(jobId, reason, clock.now(), durability),
     stateOf: (jobId) => deps.find(jobId)?.state ?? null,
   })

@@ -30,7 +30,7 @@ const build = (unreachableDeadlineMs: number) => {
   const state = createTargetState({ emit: () => undefined, clock })
   const callers = createCallers()
   const rescuers = createRescue(() => undefined)
-  const roster = createRoster({ withdraw: async () => true, stateOf: () => 'queued' })
+  const roster = createRoster({ clock: { monotonicMs: () => 0 }, withdraw: async () => true, stateOf: () => 'queued' })
   const queue = {
     submit: async () => ({ kind: 'accepted' as const, seq: 1 }),
     withdraw: async () => true,

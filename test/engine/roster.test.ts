@@ -24,6 +24,7 @@ const order = { why: { kind: 'left' }, reason: 'cancelled' } as const
 const build = (states: (JobState | null)[], withdrawals: boolean[]) => {
   const asked = { withdrawals: 0 }
   const roster = createRoster({
+    clock: { monotonicMs: () => 0 },
     withdraw: async () => withdrawals[asked.withdrawals++] ?? false,
     stateOf: () => states.shift() ?? null,
   })

@@ -12,6 +12,7 @@ import { createEngine, type Engine, type EngineConfig } from '../../src/engine/e
 import type { Part, PartPorts } from '../../src/engine/part.ts'
 import { portsOf } from '../../src/engine/parts.ts'
 import type { StoredQueue } from '../../src/engine/ports.ts'
+import { createTransfers } from '../../src/engine/transfers.ts'
 import { SyncCaller } from '../../src/http/ollama/answer.ts'
 import { createTestStore, newJob, type TestStore } from './store.ts'
 import { createVirtualClock, settled, type VirtualClock } from './virtual-clock.ts'
@@ -186,6 +187,8 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       alarms: createAlarms(bus.emit, clock),
       waiting: store.queue.counts,
       dataDir: dirname(store.path),
+      environment: {},
+      transfers: createTransfers(),
       post: async () => ({ kind: 'failed', message: 'there is no network here' }),
       target,
       whoOf: () => ({ name: null }),
