@@ -1,2 +1,3 @@
 /** The one list of optional parts: a part is in foreman, its settings, its help and its documents' test by its line here. */
 export { embedder } from './embedder/index.ts'
+export { residency } from './residency/index.ts'

@@ -18,6 +18,7 @@ describe('an empty environment', () => {
       dataDir: '/home/ada/.local/share/foreman',
       pollIntervalMs: 30_000,
       embedModel: null,
+      numCtx: null,
       maxAttempts: 3,
       maxWaitMs: 120_000,
       embed: 'auto',

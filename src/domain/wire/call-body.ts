@@ -16,7 +16,7 @@ export const streamed = (body: Uint8Array, call: Call): { readonly body: Uint8Ar
 }
 
 /** The body with a member appended as the last one, so that it wins over any other of that name. */
-const withMember = (body: Uint8Array, call: Pick<Call, 'insertAt'>, name: string, json: string): Uint8Array => {
+export const withMember = (body: Uint8Array, call: Pick<Call, 'insertAt'>, name: string, json: string): Uint8Array => {
   if (call.insertAt === null) return body
   const { offset, first } = call.insertAt
   const added = new TextEncoder().encode(`${first ? '' : ','}${JSON.stringify(name)}:${json}`)

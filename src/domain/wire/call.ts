@@ -1,4 +1,4 @@
-/** Reads from a request's body what the queue needs to know; it must never change the body except to add a keep_alive. */
+/** Reads from a request's body what the queue needs to know; it must never change the body. */
 import {
   decodeField,
   type Field,
@@ -32,7 +32,12 @@ export interface Call {
   readonly unloads: boolean
   /** Where a keep_alive can be inserted; null where the route has none. */
   readonly insertAt: { readonly offset: number; readonly first: boolean } | null
+  /** Where its `options` stand, which Go merges; none where the route has none. */
+  readonly options: readonly Place[]
 }
+
+/** A member's value in the body. */
+export type Place = Pick<Field, 'type' | 'start' | 'end'>
 
 /** A request that cannot run, with Ollama's own status and words. */
 export interface Refusal {
@@ -160,6 +165,7 @@ const callOfForm = (route: Route, model: string | null): CallRead => {
     keepAlive: undefined,
     unloads: false,
     insertAt: null,
+    options: [],
   }
   return { kind: 'call', call }
 }
@@ -173,8 +179,7 @@ const small = (body: Uint8Array, found: Field | undefined): unknown =>
   isNull(found) ? undefined : (decodeField(body, found, SMALL_BYTES_MAX) ?? '')
 
 /** Go decodes one object after the other into one map, and null empties it. */
-const mergedOptions = (body: Uint8Array, scan: Scan): unknown => {
-  const all = fieldsOf(scan, 'options')
+export const mergedOptions = (body: Uint8Array, all: readonly Place[]): Record<string, unknown> => {
   const since = all.findLastIndex(({ type }) => type === 'null') + 1
   return Object.assign({}, ...all.slice(since).map((found) => decodeField(body, found, OPTIONS_BYTES_MAX)))
 }
@@ -217,7 +222,8 @@ export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRea
   const native = route.flavour === 'native'
   const keepAlive = native ? small(body, field(scan, 'keep_alive')) : undefined
   // The /v1 routes know neither options nor keep_alive (wire document, 3.5).
-  const reload = native ? reloadOf(mergedOptions(body, scan), small(body, field(scan, 'shift'))) : noReload
+  const options = native ? fieldsOf(scan, 'options').map(({ type, start, end }) => ({ type, start, end })) : []
+  const reload = native ? reloadOf(mergedOptions(body, options), small(body, field(scan, 'shift'))) : noReload
   const call: Call = {
     ...name,
     route,
@@ -227,6 +233,7 @@ export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRea
     keepAlive,
     unloads: native && unloads(route, scan, body, keepAlive),
     insertAt: native ? { offset: scan.end, first: scan.isEmpty } : null,
+    options,
   }
   return { kind: 'call', call }
 }

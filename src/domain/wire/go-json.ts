@@ -40,7 +40,11 @@ export const valueField = (scan: Scan, name: string): Field | undefined =>
 const decoder = new TextDecoder()
 
 /** Decodes one field's value; undefined when it is longer than `bytesMax`, or when a long string in it turns out not to be JSON. */
-export const decodeField = (body: Uint8Array, { start, end }: Field, bytesMax = 1_048_576): unknown => {
+export const decodeField = (
+  body: Uint8Array,
+  { start, end }: Pick<Field, 'start' | 'end'>,
+  bytesMax = 1_048_576,
+): unknown => {
   if (end - start > bytesMax) return undefined
   try {
     return JSON.parse(decoder.decode(body.subarray(start, end)))

@@ -1,17 +1,14 @@
 /** How long a model stays loaded: the configured policy and a caller's own value; it must never rewrite what a caller sent. */
 import { type Parsed, parseDurationMs, parseGoDurationMs } from '../duration.ts'
-import { canonicalName } from './model-name.ts'
+import { type ModelPairs, parseModelPairs, valueFor } from './model-pairs.ts'
 
 /** A keep-alive as the JSON literal that goes to Ollama: `-1` and `300` are numbers there, `"10m"` is a string. */
 export interface KeepAlive {
   readonly json: string
 }
 
-/** What to send for which model. `rest` is for every model not named; null leaves the choice to Ollama. */
-export interface KeepAlivePolicy {
-  readonly models: ReadonlyMap<string, KeepAlive>
-  readonly rest: KeepAlive | null
-}
+/** What to send for which model; null leaves the choice to Ollama. */
+export type KeepAlivePolicy = ModelPairs<KeepAlive>
 
 /** A caller's `keep_alive` as Ollama understands it; `invalid` carries Ollama's own words for its 400. */
 export type CallerKeepAlive =
@@ -21,36 +18,12 @@ export type CallerKeepAlive =
   | { readonly kind: 'invalid'; readonly message: string }
 
 /** One value for all models (`-1`, `10m`), or `model=value` pairs with an optional `*=value` for the others. */
-export const parseKeepAlivePolicy = (text: string): Parsed<KeepAlivePolicy> => {
-  const models = new Map<string, KeepAlive>()
-  let rest: KeepAlive | null = null
-  const parts = text.split(',').map((part) => part.trim())
-  if (parts.length === 1 && !text.includes('=')) {
-    const only = parseValue(text)
-    return only.kind === 'ok' ? { kind: 'ok', value: { models, rest: only.value } } : only
-  }
-  for (const part of parts) {
-    const cut = part.lastIndexOf('=')
-    if (cut < 1) return bad(`"${part}" is not a pair such as llama3.2=10m or *=-1`)
-    const name = part.slice(0, cut).trim()
-    const value = parseValue(part.slice(cut + 1))
-    if (value.kind === 'bad') return value
-    if (name === '*') {
-      if (rest) return bad('"*" is given twice')
-      rest = value.value
-      continue
-    }
-    const canonical = canonicalName(name)
-    if (canonical === null) return bad(`"${name}" is not a model name`)
-    if (models.has(canonical)) return bad(`"${name}" is given twice`)
-    models.set(canonical, value.value)
-  }
-  return { kind: 'ok', value: { models, rest } }
-}
+export const parseKeepAlivePolicy = (text: string): Parsed<KeepAlivePolicy> =>
+  parseModelPairs(text, parseValue, 'llama3.2=10m or *=-1')
 
 /** What to put on a call for this model, or null when the policy has nothing to say about it. */
 export const keepAliveFor = (policy: KeepAlivePolicy, canonicalModelName: string): KeepAlive | null =>
-  policy.models.get(canonicalModelName) ?? policy.rest
+  valueFor(policy, canonicalModelName)
 
 /** Reads a decoded JSON `keep_alive` as Ollama does: numbers are seconds, strings are Go durations, negative is forever. */
 export const parseCallerKeepAlive = (value: unknown): CallerKeepAlive => {

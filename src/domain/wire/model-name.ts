@@ -102,3 +102,9 @@ export const displayName = (n: ModelName): string => {
   if (n.host.toLowerCase() !== DEFAULT_HOST) return `${n.host}/${n.namespace}/${short}`
   return n.namespace.toLowerCase() === DEFAULT_NAMESPACE ? short : `${n.namespace}/${short}`
 }
+
+/** The short form of a canonical name. */
+export const displayNameOf = (canonical: string): string => {
+  const parsed = parseModelName(canonical)
+  return parsed.kind === 'name' ? displayName(parsed.name) : canonical
+}

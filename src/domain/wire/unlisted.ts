@@ -53,6 +53,7 @@ export const readUnlistedCall = async (
     keepAlive: undefined,
     unloads: false,
     insertAt: null,
+    options: [],
   }
 }
 
