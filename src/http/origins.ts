@@ -24,11 +24,13 @@ const ALLOWED_HEADERS = [
     .split(',')
     .map((name) => `X-Stainless-${name}`),
   'X-Api-Key,Anthropic-Version,Anthropic-Beta,Anthropic-Dangerous-Direct-Browser-Access',
-  'Idempotency-Key,Prefer,Last-Event-ID,Range,If-None-Match,If-Range,X-Foreman-Fallback',
+  'Idempotency-Key,Prefer,Last-Event-ID,Range,If-None-Match,If-Range,X-Foreman-Fallback,X-Foreman-Heartbeat',
 ].join(',')
 const ALLOWED_METHODS = 'GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS'
 const EXPOSED_HEADERS = 'Location,Retry-After,ETag,Content-Range,Idempotency-Replayed,Preference-Applied'
-const EXPOSED_OWN = 'X-Foreman-Job-Id,X-Foreman-Queue-Ms,X-Foreman-Served-By,X-Foreman-Model,X-Foreman-Answered-From'
+const EXPOSED_OWN = ['Job-Id', 'Queue-Ms', 'Position', 'Eta-Seconds', 'Served-By', 'Model', 'Answered-From']
+  .map((name) => `X-Foreman-${name}`)
+  .join(',')
 const MAX_AGE_S = '43200'
 
 const patternOf = (origin: string): RegExp => {

@@ -23,11 +23,16 @@ export const refusal = (
   return new Response(errorBody(flavour, status, message, newRequestId()), { status, headers: all })
 }
 
+/** What Ollama says of a stream of named events before it knows whether there will be one: it stays on its refusals. */
+export const eventHeaders = (flavour: Flavour, isStream: boolean): [string, string][] =>
+  isStream && (flavour === 'responses' || flavour === 'anthropic') ? [['Cache-Control', 'no-cache']] : []
+
 /** The answer to a call that Ollama would refuse, in the form it would have there: on /v1 the compatible layer writes a line of its own. */
-export const refusalOf = (flavour: Flavour, { status, message, isLate }: Refusal): Response => {
+export const refusalOf = (flavour: Flavour, { status, message, isLate, isStream = false }: Refusal): Response => {
   if (flavour === 'native' || !isLate) return refusal(flavour, status, message)
   const body = `${errorBody(flavour, status, message, newRequestId())}\n`
-  return new Response(body, { status, headers: { 'Content-Type': 'application/json' } })
+  const headers: [string, string][] = [...eventHeaders(flavour, isStream), ['Content-Type', 'application/json']]
+  return new Response(body, { status, headers })
 }
 
 /** The answer for one of foreman's own failures. */

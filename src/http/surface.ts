@@ -12,6 +12,7 @@ import type { JobsRoutesDeps } from './jobs/routes.ts'
 import type { ForwardTarget } from './ollama/attempt.ts'
 import { createForward } from './ollama/forward.ts'
 import { createOllamaHandler } from './ollama/handler.ts'
+import { createPlaceOf, createPlaces } from './place.ts'
 import { createApp } from './server.ts'
 import type { Visitors } from './visitors.ts'
 
@@ -89,6 +90,7 @@ export const createSurface = (deps: SurfaceDeps) => {
       isDraining,
       syncDeadlineMs,
       heartbeatMs,
+      placeOf: createPlaceOf(deps.reader, createPlaces(deps)),
     }),
     health: {
       clock,

@@ -34,14 +34,15 @@ const readForm = async ({ exchange }: Call): Promise<Awaited<ReturnType<Response
 /** POST /v1/audio/transcriptions. Markers may stand in the `prompt` field. */
 export const transcriptions: Handler = async (stage, call) => {
   const form = await readForm(call)
-  if (!form) return refuseEarly(stage, call, "request Content-Type isn't multipart/form-data")
+  if (!form)
+    return refuseEarly(stage, call, "failed to parse multipart form: request Content-Type isn't multipart/form-data")
   const field = (name: string): string => {
     const value = form.get(name)
     return typeof value === 'string' ? value : ''
   }
   const asked = field('model')
   if (asked === '') return refuseEarly(stage, call, 'model is required')
-  if (!form.has('file')) return refuseEarly(stage, call, 'file is required')
+  if (!form.has('file')) return refuseEarly(stage, call, 'file is required: http: no such file')
   const model = modelOrRefuse(stage, call, asked, chatNames)
   if (!model) return
   const problem = capabilityProblem(model, asked, 'chat', [])

@@ -248,6 +248,48 @@ describe.each([
   }, 60_000)
 })
 
+// Read off the wire document (sections 7.1 to 7.3): that foreman and the simulator agree must not be all that is known.
+const outcomes: readonly (readonly [name: string, status: number, words?: string])[] = [
+  ['tiny', 200],
+  [' tiny ', 200],
+  ['TINY:latest', 200],
+  ['library/tiny', 200],
+  ['registry.ollama.ai/library/tiny:latest', 200],
+  ['https://registry.ollama.ai/library/tiny:latest', 200],
+  ['tiny:local', 200],
+  ['tiny:latest:local', 200],
+  ['mixed-case:q4', 200],
+  ['mixed-case', 404, "model 'mixed-case' not found"],
+  ['tiny:other', 404, "model 'tiny:other' not found"],
+  ['me/tiny', 404, "model 'me/tiny' not found"],
+  ['host:5000/library/tiny', 404, "model 'host:5000/library/tiny' not found"],
+  ['a'.repeat(80), 404, `model '${'a'.repeat(80)}' not found`],
+  ['_tiny', 404, "model '_tiny' not found"],
+  ['', 400, 'model is required'],
+  [' ', 400, 'model is required'],
+  ['tiny:', 400, 'invalid model name'],
+  [':tiny', 400, 'invalid model name'],
+  ['a//tiny', 400, 'invalid model name'],
+  ['-tiny', 400, 'invalid model name'],
+  ['.tiny', 400, 'invalid model name'],
+  ['ti ny', 400, 'invalid model name'],
+  ['tïny', 400, 'invalid model name'],
+  ['n.s/tiny', 400, 'invalid model name'],
+  ['a'.repeat(81), 400, 'invalid model name'],
+  ['x:cloud:local', 400, 'use either :local or :cloud, not both: "x:cloud:local"'],
+  ['x:cloud', 403, 'ollama cloud is disabled: remote model is unavailable'],
+  ['x:20b-cloud', 403, 'ollama cloud is disabled: remote model is unavailable'],
+]
+
+for (const [name, status, words] of outcomes)
+  test(`${JSON.stringify(name).slice(0, 60)} is ${status}, as the document says`, async () => {
+    const body = { model: name, stream: false, messages: [{ role: 'user', content: '[[n=1]]' }] }
+    const response = await fetch(`${foreman.url}/api/chat`, { method: 'POST', body: JSON.stringify(body) })
+    const answer = (await response.json()) as { error?: string; model?: string }
+    expect([response.status, answer.error]).toEqual([status, words])
+    if (status === 200) expect(answer.model).toBe(name)
+  })
+
 test(`${bodies.length} bodies on /api/chat`, async () => {
   expect(names.length + bodies.length).toBeGreaterThanOrEqual(120)
   for (const body of bodies) await same('/api/chat', body)

@@ -4,15 +4,20 @@ import { heartbeatMs } from '../../src/http/ollama/heartbeat.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
 import { type GenerationPath, generation, generationPaths } from '../support/generation-call.ts'
+import { createHastyClock } from '../support/hasty-clock.ts'
 import { healthIs, polled } from '../support/health.ts'
 import { askOnce, headerOf, openClient } from '../support/wire-client.ts'
+
+// A second of foreman's is an eighth of ours.
+const HASTE = 8
 
 let simulator: Simulator
 let foreman: RunningForeman
 
 beforeAll(async () => {
-  simulator = await startSimulator({ models: [{ name: 'tiny' }], firstTokenMs: 1_500 })
-  foreman = await runForeman(simulator.url, { FOREMAN_UNREACHABLE_DEADLINE: '1500ms' })
+  simulator = await startSimulator({ models: [{ name: 'tiny' }], firstTokenMs: 300 })
+  const clock = createHastyClock(HASTE)
+  foreman = await runForeman(simulator.url, { FOREMAN_UNREACHABLE_DEADLINE: '2s' }, { clock })
   await polled(foreman)
 })
 afterEach(() => simulator.fault(null))
@@ -38,8 +43,8 @@ describe('an answer that takes its time', () => {
         expect(headerOf(through, 'content-type')).toBe(headerOf(direct, 'content-type'))
         const isEvents = stream && path.startsWith('/v1/')
         const said = through.body.toString()
-        expect(said).toMatch(isEvents ? /^(: waiting\n\n)+(event|data): / : /^ +\{/)
-        const shape = (text: string) => text.replace(/^(: waiting\n\n| )+/, '').split('\n').length
+        expect(said).toMatch(isEvents ? /^(: waiting(; \w+=\d+)*\n\n)+(event|data): / : /^ +\{/)
+        const shape = (text: string) => text.replace(/^(: waiting[^\n]*\n\n| )+/, '').split('\n').length
         expect(shape(said)).toBe(shape(direct.body.toString()))
       }, 30_000)
     }
@@ -51,6 +56,41 @@ describe('an answer that takes its time', () => {
   }, 30_000)
 })
 
+describe('whoever waits behind others', () => {
+  const numberIn = (text: string, name: string) => Number(new RegExp(`${name}=(\\d+)`).exec(text)?.[1] ?? Number.NaN)
+
+  test('is told the place and the time that is left, before the answer and all the way to it', async () => {
+    // Nobody can say how long it takes before one was done.
+    await askOnce(foreman.port, generation('/api/chat', { stream: false, prompt: '[[n=3]]' }))
+    const first = askOnce(foreman.port, generation('/api/chat', { stream: false, prompt: '[[n=3]]' }))
+    await healthIs(foreman, 'the first to run', ({ queue }) => queue.working === 1)
+    const second = askOnce(foreman.port, asked('/api/chat', false))
+    await healthIs(foreman, 'the second to wait', ({ queue }) => queue.queued === 1)
+    const third = askOnce(foreman.port, asked('/v1/messages', true))
+    const [, native, events] = await Promise.all([first, second, third])
+    expect(headerOf(native, 'x-foreman-position')).toBe('1')
+    expect(headerOf(events, 'x-foreman-position')).toBe('2')
+    for (const answer of [native, events]) {
+      expect(headerOf(answer, 'x-foreman-job-id')).not.toBeNull()
+      expect(Number(headerOf(answer, 'x-foreman-eta-seconds'))).toBeGreaterThan(0)
+    }
+    expect(headerOf(events, 'cache-control')).toBe('no-cache')
+    const comments = events.body.toString().match(/^: waiting.*$/gm) ?? []
+    const places = comments.map((comment) => numberIn(comment, 'position'))
+    const times = comments.map((comment) => numberIn(comment, 'eta_seconds'))
+    expect([places[0], places.at(-1)]).toEqual([2, 0])
+    expect(places).toEqual(places.toSorted((a, b) => b - a))
+    expect(times).toEqual(times.toSorted((a, b) => b - a))
+  }, 30_000)
+
+  test('of an unknown pace, or for a target that is away, hears what is known and no more', async () => {
+    simulator.fault({ kind: 'refuse' })
+    const answer = await askOnce(foreman.port, asked('/v1/responses', true))
+    expect(answer.body.toString()).toMatch(/^: waiting; position=\d+\n\n/)
+    expect(headerOf(answer, 'x-foreman-eta-seconds')).toBeNull()
+  }, 30_000)
+})
+
 describe('a refusal that comes after the first sign of life', () => {
   test('ends a stream in the words of its flavour', async () => {
     simulator.fault({ kind: 'refuse' })
@@ -58,7 +98,7 @@ describe('a refusal that comes after the first sign of life', () => {
     expect([native.status, native.ending]).toEqual([200, 'complete'])
     expect(native.body.toString()).toMatch(/^ +\{"error":"the target could not be reached: [^\n]+\}\n$/)
     const events = await askOnce(foreman.port, asked('/v1/messages', true))
-    expect(events.body.toString()).toMatch(/^(: waiting\n\n)+event: error\ndata: \{"type":"error",/)
+    expect(events.body.toString()).toMatch(/^(: waiting[^\n]*\n\n)+event: error\ndata: \{"type":"error",/)
   }, 30_000)
 
   test('is cut where it is whole: under 200 no client would see it', async () => {

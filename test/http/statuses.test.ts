@@ -104,9 +104,14 @@ describe('400', () => {
       expectOwn(await askOnce(foreman.port, post(path, body)), path, 400, 'invalid model name', late(path))
     })
   }
-  test('a transcription without a model', async () => {
+  test('a transcription without a form, and one without a model', async () => {
     const path = '/v1/audio/transcriptions'
-    expectOwn(await askOnce(foreman.port, post(path, 'x')), path, 400, 'model is required')
+    const noForm = "failed to parse multipart form: request Content-Type isn't multipart/form-data"
+    expectOwn(await askOnce(foreman.port, post(path, 'x')), path, 400, noForm)
+    const form = '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n--b--\r\n'
+    const head = `POST ${path} HTTP/1.1\r\nHost: x.local\r\nContent-Type: multipart/form-data; boundary=b`
+    const answer = await askOnce(foreman.port, `${head}\r\nContent-Length: ${form.length}\r\n\r\n${form}`)
+    expectOwn(answer, path, 400, 'model is required')
   })
   test('an encoding that is none, on /v1', async () => {
     const path = '/v1/chat/completions'

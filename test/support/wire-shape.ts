@@ -19,13 +19,14 @@ const variable: Record<string, RegExp> = {
 const prefix = (value: unknown) => String(value).replace(/[-_].*$/, '')
 
 const compareScalar = (key: string, expected: unknown, actual: unknown): string | null => {
+  if (expected === actual) return null
   const pattern = variable[key]
   if (pattern && expected !== null) {
     if (typeof expected !== typeof actual || !pattern.test(String(actual)))
       return `${key}: ${String(actual)} is not like ${String(expected)}`
     return key.endsWith('id') && prefix(expected) !== prefix(actual) ? `${key}: other kind of id` : null
   }
-  return expected === actual ? null : `${key}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
+  return `${key}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
 }
 
 /** Ollama sorts /api/ps by whole seconds and leaves ties to the order of a Go map, so that list is compared as a set. */

@@ -45,6 +45,8 @@ export interface Refusal {
   readonly message: string
   /** Said behind the layer that makes Ollama compatible, which hands it on in a form of its own. */
   readonly isLate?: true
+  /** It asked for a stream. */
+  readonly isStream?: boolean
 }
 
 export type CallRead = { readonly kind: 'call'; readonly call: Call } | ({ readonly kind: 'refused' } & Refusal)
@@ -55,15 +57,16 @@ const goPackage = (route: Route): string =>
   route.flavour === 'native' ? 'api' : route.flavour === 'anthropic' ? 'anthropic' : 'openai'
 
 /** Ollama's words for a missing model differ by route (wire document, 5.1). */
-export const unknownModel = (route: Route, model: string): Refusal =>
+export const unknownModel = ({ route, model, stream }: Pick<Call, 'route' | 'model' | 'stream'>): Refusal =>
   route.class === 'bypass'
     ? { status: 404, message: `model "${model}" not found, try pulling it first`, isLate: true }
-    : { status: 404, message: `model '${model}' not found`, isLate: true }
+    : { status: 404, message: `model '${model}' not found`, isLate: true, isStream: stream }
 
 const TRANSCRIPTIONS = '/v1/audio/transcriptions'
 
 const missingModel = ({ path, flavour }: Route): Refusal => {
-  if (path === '/api/generate') return { status: 404, message: "model '' not found", isLate: true }
+  if (path === '/api/generate' || path === '/v1/completions')
+    return { status: 404, message: "model '' not found", isLate: true }
   // The layers that speak Anthropic's language and forms look at the model themselves.
   const isEarly = flavour === 'anthropic' || path === TRANSCRIPTIONS
   return { status: 400, message: 'model is required', ...(!isEarly && { isLate: true }) }
@@ -153,6 +156,13 @@ const named = (route: Route, model: string): Pick<Call, 'model' | 'canonicalMode
 
 const noReload: Reload = { options: {}, shift: undefined }
 
+/** Go's words for what is no form at all. */
+const formFault = (contentType: string): CallRead | null => {
+  if (/^multipart\/form-data\s*(;|$)/i.test(contentType.trim())) return null
+  const message = "failed to parse multipart form: request Content-Type isn't multipart/form-data"
+  return refused({ status: 400, message })
+}
+
 const callOfForm = (route: Route, model: string | null): CallRead => {
   const name = named(route, model ?? '')
   if ('status' in name) return refused(name)
@@ -191,7 +201,8 @@ export const isCallMember: Wanted = (key) => members.has(key)
 
 /** Reads a queued route's body. `contentType` matters for transcriptions alone; Ollama ignores it elsewhere. */
 export const readCall = (route: Route, body: Uint8Array, contentType: string): CallRead => {
-  if (route.path === TRANSCRIPTIONS) return callOfForm(route, multipartField(body, contentType, 'model'))
+  if (route.path === TRANSCRIPTIONS)
+    return formFault(contentType) ?? callOfForm(route, multipartField(body, contentType, 'model'))
   return readScanned(route, body, scanObject(body, isCallMember))
 }
 
@@ -203,7 +214,7 @@ export const readCallInTurns = async (
   turn: () => Promise<void>,
 ): Promise<CallRead> => {
   if (route.path === TRANSCRIPTIONS)
-    return callOfForm(route, await multipartFieldInTurns(body, contentType, 'model', turn))
+    return formFault(contentType) ?? callOfForm(route, await multipartFieldInTurns(body, contentType, 'model', turn))
   return readScanned(route, body, await scanInTurns(body, isCallMember, turn))
 }
 
@@ -216,9 +227,10 @@ export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRea
   const silent = isEmptyList(body, field(scan, 'messages')) ? unspoken(route) : null
   if (silent !== null) return refused(silent)
   const model = valueField(scan, 'model')
-  const stream = field(scan, 'stream')
+  const said = field(scan, 'stream')
+  const stream = isNull(said) ? route.streamDefault : body[said.start] === 0x74
   const name = named(route, model === undefined ? '' : String(decodeField(body, model, SMALL_BYTES_MAX) ?? '\0'))
-  if ('status' in name) return refused(name)
+  if ('status' in name) return refused({ ...name, isStream: stream })
   const native = route.flavour === 'native'
   const keepAlive = native ? small(body, field(scan, 'keep_alive')) : undefined
   // The /v1 routes know neither options nor keep_alive (wire document, 3.5).
@@ -227,7 +239,7 @@ export const readScanned = (route: Route, body: Uint8Array, scan: Scan): CallRea
   const call: Call = {
     ...name,
     route,
-    stream: isNull(stream) ? route.streamDefault : body[stream.start] === 0x74,
+    stream,
     reload,
     residencyKey: residencyKey(name.canonicalModel, reload),
     keepAlive,

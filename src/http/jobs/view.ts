@@ -1,18 +1,13 @@
 /** A stored job as its readers see it: every member always present, times in ISO 8601; it reads, and must never wait or write. */
-import { etaSeconds, leftMs } from '../../domain/job/eta.ts'
 import { isFinal, jobStates } from '../../domain/job/job.ts'
-import type { JobReader, LineReader, StoredJob } from '../../domain/job/reading.ts'
+import type { JobReader, StoredJob } from '../../domain/job/reading.ts'
 import { artifactView, errorView, resultOf, type Showing } from '../../domain/job/webhook-event.ts'
-import type { Engine } from '../../engine/engine.ts'
+import { createPlaces, type PlaceDeps } from '../place.ts'
 import type { AcceptedJson, JobJson } from './schemas.ts'
 
-export interface JobViewDeps extends Showing {
+export interface JobViewDeps extends Showing, PlaceDeps {
   readonly reader: Pick<JobReader, 'listedArtifacts' | 'webhook'>
-  readonly line: LineReader
-  readonly engine: Pick<Engine, 'paces' | 'running' | 'slotsOf' | 'state'>
 }
-
-type Place = Pick<JobJson, 'position' | 'eta_seconds'>
 
 export interface JobViews {
   show(job: StoredJob): JobJson
@@ -23,7 +18,6 @@ export interface JobViews {
   fresh(jobId: string, waiting: Pick<StoredJob, 'seq' | 'residencyKey'>): AcceptedJson
 }
 
-const nowhere: Place = { position: null, eta_seconds: null }
 // No artifact is this small: all are shown by link.
 const NOTHING_INLINE = -1
 
@@ -47,28 +41,8 @@ const webhookOf = (reader: JobViewDeps['reader'], { seq, webhookUrl }: StoredJob
 
 /** The views of one foreman's jobs. */
 export const createJobViews = (deps: JobViewDeps): JobViews => {
-  const { reader, line } = deps
-  const { paces, running, slotsOf, state: target } = deps.engine
-
-  const waitingPlace = ({ seq, residencyKey: key }: Pick<StoredJob, 'seq' | 'residencyKey'>): Place => {
-    const ahead = line.ahead(seq)
-    if (ahead === null) return nowhere
-    const position = ahead.total + 1
-    // A job that waits for a target that sleeps has no ETA.
-    if (!target.view.reachable) return { position, eta_seconds: null }
-    const waiting = [...ahead.byKey].map(([residencyKey, jobs]) => ({ residencyKey, jobs }))
-    const circumstances = { key, residentKeys: target.residency.residentKeys, waiting, running: running(), slotsOf }
-    return { position, eta_seconds: etaSeconds(circumstances, paces.of) }
-  }
-
-  const placeOf = (job: StoredJob): Place => {
-    const { state, notBefore, residencyKey } = job
-    if (isFinal(state) || notBefore !== null) return nowhere
-    if (state !== 'loading' && state !== 'working') return waitingPlace(job)
-    const onSlot = running().find(({ jobId }) => jobId === job.id) ?? { isLoading: state === 'loading', elapsedMs: 0 }
-    const ms = leftMs(onSlot, paces.of(residencyKey))
-    return { position: 0, eta_seconds: ms === null ? null : Math.ceil(ms / 1_000) }
-  }
+  const { reader } = deps
+  const places = createPlaces(deps)
 
   const viewOf = (job: StoredJob, showing: Showing): JobJson => {
     const hasArtifacts = isFinal(job.state)
@@ -87,7 +61,7 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
       artifacts: views,
       state_webhook_url: job.webhookUrl,
       webhook: webhookOf(reader, job),
-      ...placeOf(job),
+      ...places.of(job),
       created_at: iso(job.createdAt),
       updated_at: iso(job.updatedAt),
       started_at: isoOrNull(job.startedAt),
@@ -105,7 +79,7 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
     show: (job) => viewOf(job, deps),
     // From the oldest on, so that the line is counted once and not from its head for each.
     page: (jobs) => jobs.map((_, i) => viewOf(jobs[jobs.length - 1 - i]!, byLink)).reverse(),
-    accepted: (job) => ({ job_id: job.id, id: job.id, state: job.state, ...placeOf(job) }),
-    fresh: (jobId, waiting) => ({ job_id: jobId, id: jobId, state: 'queued', ...waitingPlace(waiting) }),
+    accepted: (job) => ({ job_id: job.id, id: job.id, state: job.state, ...places.of(job) }),
+    fresh: (jobId, waiting) => ({ job_id: jobId, id: jobId, state: 'queued', ...places.waiting(waiting) }),
   }
 }

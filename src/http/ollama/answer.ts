@@ -7,7 +7,7 @@ import { headerOf } from '../../domain/wire/headers.ts'
 import { isStream, streamErrorBytes } from '../../domain/wire/stream-watch.ts'
 import type { Caller } from '../../engine/caller.ts'
 import type { Patience } from '../../engine/patience.ts'
-import { refusal } from '../refuse.ts'
+import { eventHeaders, refusal } from '../refuse.ts'
 import { type ClientStream, createClientStream } from './client-stream.ts'
 
 export interface SyncCallerOptions {
@@ -113,7 +113,9 @@ export class SyncCaller implements Caller {
     }
     this.#finish()
     const { status } = failures[failure.code]
-    this.#resolve(refusal(this.call.route.flavour, status, ollamaMessage(failure), this.#own()))
+    const { route, stream } = this.call
+    const headers = [...eventHeaders(route.flavour, stream), ...this.#own()]
+    this.#resolve(refusal(route.flavour, status, ollamaMessage(failure), headers))
   }
 
   onFinished(cleanup: () => void): void {

@@ -9,6 +9,7 @@ import { readUnlistedCall } from '../../domain/wire/unlisted.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { turn } from '../../engine/turn.ts'
 import { type BodyReader, decodedForPeek } from '../body.ts'
+import type { Place } from '../place.ts'
 import { refusal, refusalOf, refuse } from '../refuse.ts'
 import { pathAndQuery } from '../request-path.ts'
 import { SyncCaller } from './answer.ts'
@@ -33,6 +34,8 @@ export interface OllamaDeps {
   readonly syncDeadlineMs: number
   /** 0 = none. */
   readonly heartbeatMs: number
+  /** Where a job stands. */
+  readonly placeOf: (jobId: string) => Place
 }
 
 /** The server's timer on the request's connection. */
@@ -89,7 +92,8 @@ const queue = async (deps: OllamaDeps, { request, timer, holdUntil }: Passage, c
   if (client !== null) {
     holdUntil(caller.answered)
     const left = () => client.abort()
-    return withHeartbeat(caller.answered, { clock, call, everyMs, left, opened: timer.streaming })
+    const place = () => deps.placeOf(jobId)
+    return withHeartbeat(caller.answered, { clock, call, jobId, everyMs, place, left, opened: timer.streaming })
   }
   const response = await caller.answered
   if (caller.committed) timer.streaming()
@@ -125,7 +129,7 @@ const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Arra
   // A cloud generation may cost money: it is never sent twice.
   if (call.cloud || state.view.inventory.get(call.canonicalModel)?.remote)
     return bypass(deps, passage, bytes, false, timer.timed)
-  if (!(await admission.isInstalled(call))) return refuseAs(route, unknownModel(call.route, call.model))
+  if (!(await admission.isInstalled(call))) return refuseAs(route, unknownModel(call))
   // The words are the target's own, and nobody's model has to go for them.
   if (!call.unloads && (await abilities.refuses(call, peeked)))
     return bypass(deps, passage, bytes, false, (status) => {

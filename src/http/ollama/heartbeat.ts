@@ -4,11 +4,16 @@ import { parseDurationMs } from '../../domain/duration.ts'
 import type { Call } from '../../domain/wire/call.ts'
 import { errorText } from '../../domain/wire/refusal.ts'
 import { streamErrorBytes } from '../../domain/wire/stream-watch.ts'
+import type { Place } from '../place.ts'
+import { eventHeaders } from '../refuse.ts'
 
 export interface HeartbeatDeps {
   readonly clock: Pick<Clock, 'after'>
   readonly call: Call
+  readonly jobId: string
   readonly everyMs: number
+  /** Where the call stands at this moment. */
+  readonly place: () => Place
   /** The client is gone. */
   readonly left: () => void
   /** The head has gone out before the answer. */
@@ -38,9 +43,31 @@ const contentTypeOf = ({ route, stream }: Call): string => {
   return stream ? 'text/event-stream' : 'application/json'
 }
 
+/** `name=3` of what is known. */
+const known = ({ position, eta_seconds }: Place): (readonly [name: string, value: string])[] => [
+  ...(position === null ? [] : [['position', String(position)] as const]),
+  ...(eta_seconds === null ? [] : [['eta_seconds', String(eta_seconds)] as const]),
+]
+
+const headerNames: Readonly<Record<string, string>> = {
+  position: 'X-Foreman-Position',
+  eta_seconds: 'X-Foreman-Eta-Seconds',
+}
+
 /** No client minds blanks before a JSON value or a comment between events; an empty line ends some of them. */
-const beatOf = ({ route, stream }: Call): Uint8Array =>
-  new TextEncoder().encode(stream && route.flavour !== 'native' ? ': waiting\n\n' : ' ')
+const beatOf = ({ call: { route, stream }, place }: HeartbeatDeps): Uint8Array => {
+  if (!stream || route.flavour === 'native') return new TextEncoder().encode(' ')
+  const words = ['waiting', ...known(place()).map(([name, value]) => `${name}=${value}`)]
+  return new TextEncoder().encode(`: ${words.join('; ')}\n\n`)
+}
+
+/** Whatever can be said before the answer is known; how long it waited cannot. */
+const headOf = ({ call, jobId, place }: HeartbeatDeps): [string, string][] => [
+  ['Content-Type', contentTypeOf(call)],
+  ...eventHeaders(call.route.flavour, call.stream),
+  ['X-Foreman-Job-Id', jobId],
+  ...known(place()).map(([name, value]): [string, string] => [headerNames[name] ?? name, value]),
+]
 
 /** As much of a reader as is used here. */
 interface Source {
@@ -66,13 +93,13 @@ const tell = async (controller: Controller, response: Response, { call, clock }:
 
 /** The answer as it comes, or, when it is not there after `everyMs`, one that has begun and waits for it. */
 export const withHeartbeat = (answered: Promise<Response>, deps: HeartbeatDeps): Promise<Response> => {
-  const { clock, call, everyMs, left, opened } = deps
+  const { clock, everyMs, left, opened } = deps
   let reader: Source | null = null
   let cancelBeat = () => {}
   let isGone = false
 
   const beat = (controller: Controller) => {
-    controller.enqueue(beatOf(call))
+    controller.enqueue(beatOf(deps))
     cancelBeat = clock.after(everyMs, () => beat(controller))
   }
   const take = async (controller: Controller) => {
@@ -104,7 +131,7 @@ export const withHeartbeat = (answered: Promise<Response>, deps: HeartbeatDeps):
       },
     })
     opened()
-    return new Response(body, { headers: { 'Content-Type': contentTypeOf(call) } })
+    return new Response(body, { headers: headOf(deps) })
   }
 
   return new Promise((resolve) => {

@@ -61,8 +61,11 @@ describe('what cannot run is refused in the words of Ollama', () => {
   })
 
   test('a missing model has the words of its route', () => {
-    expect(unknownModel(routeOf('/api/chat'), 'X')).toMatchObject({ status: 404, message: `model 'X' not found` })
-    expect(unknownModel(routeOf('/api/embed'), 'X')).toMatchObject({
+    expect(unknownModel({ route: routeOf('/api/chat'), model: 'X', stream: true })).toMatchObject({
+      status: 404,
+      message: `model 'X' not found`,
+    })
+    expect(unknownModel({ route: routeOf('/api/embed'), model: 'X', stream: false })).toMatchObject({
       status: 404,
       message: 'model "X" not found, try pulling it first',
     })
