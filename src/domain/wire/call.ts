@@ -12,7 +12,7 @@ import {
 } from './go-json.ts'
 import { isZeroKeepAlive } from './keep-alive.ts'
 import { canonicalOf, parseModelName } from './model-name.ts'
-import { multipartField, multipartFieldInTurns } from './multipart.ts'
+import { isForm, multipartField, multipartFieldInTurns, NO_FORM } from './multipart.ts'
 import { type Reload, reloadOf, residencyKey } from './residency.ts'
 import type { Route } from './routes.ts'
 
@@ -156,14 +156,8 @@ const named = (route: Route, model: string): Pick<Call, 'model' | 'canonicalMode
 
 const noReload: Reload = { options: {}, shift: undefined }
 
-/** Go's words for what is no form at all. */
-const formFault = (contentType: string): CallRead | null => {
-  if (/^multipart\/form-data\s*(;|$)/i.test(contentType.trim())) return null
-  const message = "failed to parse multipart form: request Content-Type isn't multipart/form-data"
-  return refused({ status: 400, message })
-}
-
-const callOfForm = (route: Route, model: string | null): CallRead => {
+const callOfForm = (route: Route, contentType: string, model: string | null): CallRead => {
+  if (!isForm(contentType)) return refused({ status: 400, message: NO_FORM })
   const name = named(route, model ?? '')
   if ('status' in name) return refused(name)
   const call: Call = {
@@ -201,8 +195,7 @@ export const isCallMember: Wanted = (key) => members.has(key)
 
 /** Reads a queued route's body. `contentType` matters for transcriptions alone; Ollama ignores it elsewhere. */
 export const readCall = (route: Route, body: Uint8Array, contentType: string): CallRead => {
-  if (route.path === TRANSCRIPTIONS)
-    return formFault(contentType) ?? callOfForm(route, multipartField(body, contentType, 'model'))
+  if (route.path === TRANSCRIPTIONS) return callOfForm(route, contentType, multipartField(body, contentType, 'model'))
   return readScanned(route, body, scanObject(body, isCallMember))
 }
 
@@ -214,7 +207,7 @@ export const readCallInTurns = async (
   turn: () => Promise<void>,
 ): Promise<CallRead> => {
   if (route.path === TRANSCRIPTIONS)
-    return formFault(contentType) ?? callOfForm(route, await multipartFieldInTurns(body, contentType, 'model', turn))
+    return callOfForm(route, contentType, await multipartFieldInTurns(body, contentType, 'model', turn))
   return readScanned(route, body, await scanInTurns(body, isCallMember, turn))
 }
 

@@ -41,6 +41,11 @@ function* indexOfBytes(body: Uint8Array, wanted: Uint8Array, from: number, meter
   return -1
 }
 
+/** Go's words for what is no form at all. */
+export const NO_FORM = "failed to parse multipart form: request Content-Type isn't multipart/form-data"
+
+export const isForm = (contentType: string): boolean => /^\s*multipart\/form-data\s*(;|$)/i.test(contentType)
+
 const boundaryOf = (contentType: string): string | null => {
   const match = /^multipart\/form-data\b.*?;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType)
   return match?.[1] ?? match?.[2] ?? null
