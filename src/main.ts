@@ -1,4 +1,6 @@
 /** argv to one command to an exit code, and the only place that touches the process; it must never export anything. */
+import { stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { version } from '../package.json' with { type: 'json' }
 import type { Io, Output } from './cli/command.ts'
 import { runCommandLine } from './cli/run.ts'
@@ -61,6 +63,8 @@ const io: Io = {
   stdout,
   stderr,
   readFile: (path) => Bun.file(path).bytes(),
+  modifiedAtMs: async (path) => (await stat(path).catch(() => null))?.mtimeMs ?? null,
+  host: hostname(),
   fetch: (url, init) => fetch(url, init),
   clock: systemClock,
   version,

@@ -53,6 +53,10 @@ export interface Io {
   readonly stderr: Output
   /** The bytes of a file; rejects as node:fs does. */
   readonly readFile: (path: string) => Promise<Uint8Array>
+  /** When a file was written last, in milliseconds since the epoch; null where there is none. */
+  readonly modifiedAtMs: (path: string) => Promise<number | null>
+  /** This machine's name. */
+  readonly host: string
   readonly fetch: (url: string, init: BunFetchRequestInit) => Promise<Response>
   readonly clock: Clock
   readonly version: string

@@ -60,6 +60,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./bench.ts')).benchCommand,
   },
   {
+    name: 'watch',
+    summary: "check anybody's heartbeat file",
+    load: async () => (await import('./watch.ts')).watchCommand,
+  },
+  {
     name: 'healthcheck',
     summary: 'exit 0 when alive, 1 when not',
     load: async () => (await import('./healthcheck.ts')).healthcheckCommand,

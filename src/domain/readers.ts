@@ -19,6 +19,16 @@ export const readBaseUrl = (text: string): Parsed<string> => {
   return ok(`${url.origin}${url.pathname.replace(/\/+$/, '')}`)
 }
 
+/** An http or https URL with all that people put into one, for a receiver of messages. */
+export const readHttpUrl = (text: string): Parsed<string> => {
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return bad()
+  const { hash, port, href } = new URL(text)
+  return hash === '' && port !== '0' ? ok(href) : bad()
+}
+
+/** A path as it stands: what nobody expands is refused. */
+export const readPath = (text: string): Parsed<string> => (/^~|\0/.test(text) ? bad() : ok(text))
+
 /** A server's URL as people give it to OLLAMA_HOST: `gpu-box`, `gpu-box:11434` and `:11434` are http, by the server's usual port. */
 export const readServerUrl =
   (usualPort: number) =>

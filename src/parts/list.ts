@@ -1,3 +1,4 @@
 /** The one list of optional parts: a part is in foreman, its settings, its help and its documents' test by its line here. */
+export { alerts } from './alerts/index.ts'
 export { embedder } from './embedder/index.ts'
 export { residency } from './residency/index.ts'

@@ -15,6 +15,7 @@ const marked: readonly (readonly [text: string, why: string])[] = [
   ['run demo', 'test/contract/scripts.test.ts runs it'],
   ['run build', 'it makes the executable that runs here'],
   ['run check', 'it is what runs this test'],
+  ['--every 1m', 'it goes on until it is stopped; test/cli/watch.test.ts runs it'],
   ['ollama run', "it needs Ollama's own CLI; its requests are in the transcripts"],
 ]
 

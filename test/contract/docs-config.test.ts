@@ -93,7 +93,7 @@ describe('docs/reference/cli.md', () => {
     expect(named(commands).sort()).toEqual(verbs.map(({ name }) => name).sort())
     const [, clients = ''] =
       /commands that talk to a running foreman \((.*?)\)/.exec(await reference('configuration')) ?? []
-    const local = ['serve', 'simulate', 'version']
+    const local = ['serve', 'simulate', 'watch', 'version']
     expect(named(clients)).toEqual(verbs.map(({ name }) => name).filter((name) => !local.includes(name)))
   })
 

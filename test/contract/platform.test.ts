@@ -43,6 +43,7 @@ describe('the way to the target', () => {
       'engine/hangs.ts',
       'engine/look.ts',
       'engine/ports.ts',
+      'engine/post.ts',
       'engine/probe.ts',
       'engine/self.ts',
       'parts/embedder/part.ts',

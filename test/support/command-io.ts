@@ -23,6 +23,8 @@ export interface TestIoOptions {
   /** What is piped in; without it stdin is a terminal. */
   readonly stdin?: string | Uint8Array | undefined
   readonly files?: Record<string, string | Uint8Array>
+  /** When files were written last. */
+  readonly modifiedAtMs?: Record<string, number>
 }
 
 const bytesOf = (content: string | Uint8Array) =>
@@ -31,7 +33,7 @@ const bytesOf = (content: string | Uint8Array) =>
 /** An io with this environment; a terminal only when asked. */
 export const createIo = (
   env: Record<string, string> = {},
-  { isTerminal = false, columns = 80, stdin, files = {} }: TestIoOptions = {},
+  { isTerminal = false, columns = 80, stdin, files = {}, modifiedAtMs = {} }: TestIoOptions = {},
 ): TestIo => {
   let out = ''
   let err = ''
@@ -55,6 +57,8 @@ export const createIo = (
       if (content === undefined) throw Object.assign(new Error(`no such file: ${path}`), { code: 'ENOENT' })
       return bytesOf(content)
     },
+    modifiedAtMs: async (path) => modifiedAtMs[path] ?? null,
+    host: 'box',
     stdout: {
       isTerminal,
       backlog: 0,

@@ -189,7 +189,7 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       dataDir: dirname(store.path),
       environment: {},
       transfers: createTransfers(),
-      post: async () => ({ kind: 'failed', message: 'there is no network here' }),
+      post: async () => ({ kind: 'failed', message: 'there is no network here', mayHaveArrived: false }),
       target,
       whoOf: () => ({ name: null }),
       settings: {},
