@@ -94,9 +94,13 @@ export const queueStatements = (db: Database) => ({
   withdraw: db.query(`UPDATE jobs SET state = ?2, error_code = ?3, error_message = ?4, not_before = NULL,
       completed_at = ?5, updated_at = ?5
     WHERE id = ?1 AND state = 'queued'`),
-  abandonSync: db.query(`UPDATE jobs SET state = 'failed', error_code = 'abandoned', error_message = ?2,
-      slot = NULL, not_before = NULL, completed_at = ?1, updated_at = ?1
-    WHERE kind = 'sync' AND completed_at IS NULL`),
+  // By index each: the table may hold a million that are over.
+  abandonWaiting: db.query(`UPDATE jobs INDEXED BY jobs_waiting_sync SET state = 'failed', error_code = 'abandoned',
+      error_message = ?2, not_before = NULL, completed_at = ?1, updated_at = ?1
+    WHERE state = 'queued' AND kind = 'sync'`),
+  abandonActive: db.query(`UPDATE jobs INDEXED BY jobs_slots SET state = 'failed', error_code = 'abandoned',
+      error_message = ?2, slot = NULL, completed_at = ?1, updated_at = ?1
+    WHERE slot IS NOT NULL AND kind = 'sync'`),
   exhaust: db.query(`UPDATE jobs SET state = 'failed', error_code = 'attempts_exhausted', error_message = ?2,
       slot = NULL, completed_at = ?1, updated_at = ?1
     WHERE slot IS NOT NULL AND attempt >= max_attempts`),

@@ -95,7 +95,8 @@ const claimNext = (sql: QueueStatements, query: ClaimQuery): Claimed => {
 }
 
 const recoverAll = (sql: QueueStatements, now: number, slots: number): Recovered => {
-  const abandoned = sql.abandonSync.run(now, failure('abandoned').message).changes
+  const { message } = failure('abandoned')
+  const abandoned = sql.abandonWaiting.run(now, message).changes + sql.abandonActive.run(now, message).changes
   const exhausted = sql.exhaust.run(now, failure('attempts_exhausted').message).changes
   const requeued = sql.requeueInterrupted.run(now).changes
   sql.dropSlots.run(slots)

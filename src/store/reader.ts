@@ -8,8 +8,7 @@ import type {
   StoredTransition,
   StoredWebhook,
 } from '../domain/job/reading.ts'
-
-const SLICE = 10_000
+import { createListing } from './listing.ts'
 
 const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, state, attempt, max_attempts AS maxAttempts, deferrals,
   not_before AS notBefore, webhook_url AS webhookUrl, error_code AS errorCode, error_message AS errorMessage, prompt_tokens AS promptTokens,
@@ -19,18 +18,13 @@ const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, 
 /** The reader of one database; `wallAt` says what the wall clock showed at a stored time. */
 export const createReader = (db: Database, wallAt: (storedMs: number) => number = (ms) => ms): JobReader => {
   const find = db.query<StoredJob, [string]>(`SELECT ${COLUMNS} FROM jobs WHERE id = ?1`)
-  const list = db.query<
-    StoredJob,
-    [number, number, string | null, string | null, string | null, number]
-  >(`SELECT ${COLUMNS} FROM jobs WHERE seq < ?1 AND seq >= ?2
-      AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR model = ?4) AND (?5 IS NULL OR kind = ?5)
-    ORDER BY seq DESC LIMIT ?6`)
+  const listing = createListing(db)
+  const at = db.query<StoredJob, [number]>(`SELECT ${COLUMNS} FROM jobs WHERE seq = ?1`)
   const top = db.query<
     { seq: number },
     [string | null]
   >(`SELECT CASE WHEN ?1 IS NULL THEN (SELECT max(seq) + 1 FROM jobs)
       ELSE coalesce((SELECT seq FROM jobs WHERE id = ?1), (SELECT seq + 1 FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT 1)) END AS seq`)
-  const nextBelow = db.query<{ seq: number | null }, [number]>('SELECT max(seq) + 1 AS seq FROM jobs WHERE seq < ?1')
   const webhook = db.query<
     Omit<StoredWebhook, 'states'> & { readonly states: string | null },
     [number]
@@ -64,13 +58,11 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
       return job === null ? null : shown(job)
     },
     top: (after) => top.get(after)?.seq ?? 0,
-    list({ state, model, kind, limit }, below) {
-      const from = below - SLICE
-      const jobs = list.all(below, from, state, model, kind, limit)
-      const last = jobs.length === limit ? (jobs.at(-1)?.seq ?? from) : from
-      // Past what was swept: numbers have gaps of millions.
-      return { jobs: jobs.map(shown), below: nextBelow.get(last)?.seq ?? null }
-    },
+    list: (filter, below) =>
+      listing(filter, below).flatMap((seq) => {
+        const job = at.get(seq)
+        return job === null ? [] : [shown(job)]
+      }),
     webhook(seq) {
       const found = webhook.get(seq)
       // Written by a submit, which has checked every word of it.

@@ -53,6 +53,8 @@ describe.each(cases)('a database of schema $schema with a job that is $active', 
     const db = opened(path)
     expect(keptRows(db)).toMatchObject(before)
     expect(owedRows(db)).toEqual(owed)
+    const behind = db.query('SELECT count(*) AS jobs FROM webhooks WHERE due_at IS NOT NULL').get()
+    expect(db.query('SELECT jobs FROM webhooks_owed').get()).toEqual(behind)
     const slots = db.query(`SELECT id, slot FROM jobs WHERE state IN ('loading', 'working') OR slot IS NOT NULL`).all()
     expect(slots).toEqual([{ id: 'active', slot: 0 }])
     expect(db.query('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' })

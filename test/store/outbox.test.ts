@@ -1,7 +1,7 @@
 /** The outbox owes each transition once and in order, whatever came of the one before, and says so after an upgrade too. */
 
 import { Database } from 'bun:sqlite'
-import { afterAll, beforeEach, expect, test } from 'bun:test'
+import { afterAll, afterEach, beforeEach, expect, test } from 'bun:test'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
@@ -15,6 +15,11 @@ import { createTestStore, newJob, opened, plainClaim, temporaryDirectory } from 
 const store = createTestStore({ fast: true })
 afterAll(store.close)
 beforeEach(store.clear)
+// What is owed is counted as it changes; whatever a test did, that is what a count of the rows says.
+afterEach(() => {
+  const counted = store.db.query('SELECT count(*) AS jobs FROM webhooks WHERE due_at IS NOT NULL').get()
+  expect(store.db.query('SELECT jobs FROM webhooks_owed').get()).toEqual(counted)
+})
 
 const hook = { webhookUrl: 'https://receiver.test:9/hook?a=/b' }
 

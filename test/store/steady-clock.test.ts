@@ -75,7 +75,7 @@ test('readers see of each event what the wall clock showed then, now and after a
   store.restart(true)
   const later = createReader(store.db, open().wallAt)
   expect(seen(later)).toEqual(wanted)
-  const listed = later.list({ state: null, kind: null, model: null, limit: 9 }, later.top(null)).jobs
+  const listed = later.list({ state: null, kind: null, model: null, limit: 9 }, later.top(null))
   expect(listed.map(({ createdAt }) => createdAt)).toEqual([...shown].reverse())
 })
 

@@ -102,7 +102,7 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
   return {
     submit: (request: Request, timing: Timing) => submitJob(submitDeps, request, timing),
 
-    list: async (query: ListQuery) => Response.json(await listJobs(deps, views, query)),
+    list: (query: ListQuery) => Response.json(listJobs(deps.reader, views, query)),
 
     async show(request: Request, id: string, wait: string | undefined, timing: Timing) {
       const waitMs = waitMsOf(wait)
