@@ -5,7 +5,7 @@ import { openDatabase } from '../src/store/database.ts'
 import { createLedger } from '../src/store/ledger.ts'
 import { createQueue, type Queue } from '../src/store/queue.ts'
 import { temporaryDirectory } from '../test/support/binary.ts'
-import { promised, type Row, times, told } from './row.ts'
+import { type Amounts, count, promised, type Row, times, told } from './row.ts'
 import { median } from './statistics.ts'
 
 const KEYS = 5
@@ -49,7 +49,7 @@ const claimMs = async (queue: Queue): Promise<number> => {
 const SHORT = 1_000
 
 /** Fills up to `long` waiting jobs. */
-export const backlogRows = async (long: number): Promise<Row[]> => {
+export const backlogRows = async ({ many: long }: Amounts): Promise<Row[]> => {
   const directory = temporaryDirectory()
   const opened = openDatabase(join(directory.path, 'foreman.db'))
   if (opened.kind !== 'opened') throw new Error(opened.message)
@@ -63,7 +63,6 @@ export const backlogRows = async (long: number): Promise<Row[]> => {
     await fill(queue, SHORT, long)
     const longMs = await claimMs(queue)
     const ratio = longMs / shortMs
-    const count = (jobs: number) => jobs.toLocaleString('en-US')
     return [
       told(`claim with ${count(SHORT)} waiting, p50`, `${(shortMs * 1_000).toFixed(0)} us`),
       told(`claim with ${count(long)} waiting, p50`, `${(longMs * 1_000).toFixed(0)} us`),

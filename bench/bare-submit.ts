@@ -1,9 +1,7 @@
-/** What POST /jobs is measured against, a process of its own: one Elysia route and one INSERT, on disk before it answers, and nothing else. */
+/** What POST /jobs is measured against, a process of its own: one Elysia route and one INSERT, on disk in a group before it answers, and nothing else. */
 import { Database } from 'bun:sqlite'
 import { Elysia } from 'elysia'
 import { ulid } from 'ulid'
-import { openDatabase } from '../src/store/database.ts'
-import { queueStatements } from '../src/store/queue-statements.ts'
 
 const path = process.argv[2] ?? ''
 const db = new Database(path, { create: true, strict: true })
@@ -31,52 +29,17 @@ const flush = () => {
   for (const { resolve } of batch) resolve()
 }
 
-/** What a job is in a foreman's database, inserted directly. */
-const createSameRows = () => {
-  const opened = openDatabase(`${path}-foreman`)
-  if (opened.kind === 'refused') throw new Error(opened.message)
-  const sql = queueStatements(opened.db)
-  return opened.db.transaction((id: string, body: Uint8Array) => {
-    const now = Date.now()
-    const { lastInsertRowid } = sql.insert.run(id, 'async', '/api/chat', 'bench', 'bench', 3, null, null, now)
-    sql.insertRequest.run(Number(lastInsertRowid), body)
-  })
-}
-const insertSameRows = createSameRows()
-
-const bytesOf = async (request: Request) => new Uint8Array(await request.arrayBuffer())
-const accepted = (id: string) => Response.json({ job_id: id, state: 'queued' }, { status: 202 })
-
 const app = new Elysia({ serve: { development: false, idleTimeout: 0 } })
   .post(
     '/jobs',
     async ({ request }) => {
-      const body = await bytesOf(request)
+      const body = new Uint8Array(await request.arrayBuffer())
       const id = ulid()
       await new Promise<void>((resolve) => {
         waiting.push({ id, body, resolve })
         if (waiting.length === 1) setImmediate(flush)
       })
-      return accepted(id)
-    },
-    { parse: 'none' },
-  )
-  .post(
-    '/direct',
-    async ({ request }) => {
-      const id = ulid()
-      // A transaction of its own, as every single statement is.
-      insert.run(id, await bytesOf(request), Date.now())
-      return accepted(id)
-    },
-    { parse: 'none' },
-  )
-  .post(
-    '/same-rows',
-    async ({ request }) => {
-      const id = ulid()
-      insertSameRows.immediate(id, await bytesOf(request))
-      return accepted(id)
+      return Response.json({ job_id: id, state: 'queued' }, { status: 202 })
     },
     { parse: 'none' },
   )

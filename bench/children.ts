@@ -1,8 +1,6 @@
 /** The processes of a bench: started, asked, stopped by their own pid; none may outlive the bench. */
-import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaryPath, temporaryDirectory } from '../test/support/binary.ts'
-import type { LoadOrder, LoadResult } from './load.ts'
 
 /** A process that listens. */
 export interface Listening {
@@ -11,78 +9,42 @@ export interface Listening {
   stop(): Promise<void>
 }
 
-export interface LoadGenerator {
-  run(order: LoadOrder): Promise<LoadResult>
-  stop(): Promise<void>
-}
+/** Has a process ended when the work is over. */
+export type Keep = <T extends { stop(): Promise<void> } | null>(child: T) => T
 
-type Message =
-  | { readonly ready: true; readonly port?: number }
-  | { readonly result: LoadResult }
-  | { readonly problem: string }
-
-/** Runs one of the bench's own scripts; `next` resolves with its next message and rejects when it ends instead. */
-const runScript = (name: string, args: readonly string[] = []) => {
-  const inbox: Message[] = []
-  let wake: (() => void) | null = null
-  let over = false
-  const changed = () => {
-    wake?.()
-    wake = null
+/** Works with processes that end when it is over, the last one first. */
+export const during = async <T>(work: (keep: Keep) => Promise<T>): Promise<T> => {
+  const started: { stop(): Promise<void> }[] = []
+  const keep: Keep = (child) => {
+    if (child !== null) started.unshift(child)
+    return child
   }
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, name), ...args], {
-    stdin: 'ignore',
-    stdout: 'inherit',
-    stderr: 'inherit',
-    ipc: (message: Message) => {
-      inbox.push(message)
-      changed()
-    },
-    onExit: () => {
-      over = true
-      changed()
-    },
-  })
-  return {
-    child,
-    async next(): Promise<Message> {
-      for (;;) {
-        const message = inbox.shift()
-        if (message !== undefined) return message
-        if (over) throw new Error(`bench/${name} ended`)
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
-    },
-    async stop() {
-      child.kill('SIGKILL')
-      await child.exited
-    },
+  try {
+    return await work(keep)
+  } finally {
+    for (const child of started) await child.stop()
   }
 }
 
 type ServerName = 'target.ts' | 'large-target.ts' | 'bare-proxy.ts' | 'bare-submit.ts' | 'receiver.ts'
 
-/** One of the bench's servers. */
+/** One of the bench's servers, a process that says its port when it listens. */
 export const startServer = async (name: ServerName, ...args: string[]): Promise<Listening> => {
-  const { child, next, stop } = runScript(name, args)
-  const message = await next()
-  if (!('port' in message) || message.port === undefined) throw new Error(`bench/${name} did not say its port`)
-  return { pid: child.pid, port: message.port, stop }
-}
-
-export const startLoad = async (): Promise<LoadGenerator> => {
-  const { child, next, stop } = runScript('load.ts')
-  await next()
+  const listening = Promise.withResolvers<number>()
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, name), ...args], {
+    stdin: 'ignore',
+    stdout: 'inherit',
+    stderr: 'inherit',
+    ipc: ({ port }: { readonly port: number }) => listening.resolve(port),
+    onExit: () => listening.reject(new Error(`bench/${name} ended`)),
+  })
   return {
-    async run(order) {
-      child.send(order)
-      const message = await next()
-      if ('result' in message) return message.result
-      throw new Error(`the load failed: ${'problem' in message ? message.problem : 'no result'}`)
+    pid: child.pid,
+    port: await listening.promise,
+    async stop() {
+      child.kill('SIGKILL')
+      await child.exited
     },
-    stop,
   }
 }
 
@@ -108,21 +70,28 @@ export const answered = async (port: number, path: string, exited: Promise<numbe
   throw new Error(`the process ended before it answered ${path}`)
 }
 
-/** The compiled foreman at log level warn in a directory of its own. */
+export interface Foreman extends Listening {
+  readonly firstAnswerMs: number
+  readonly directory: string
+}
+
+/** The compiled foreman at log level warn, in a directory of its own unless one is given, which then stays. */
 export const startForeman = async (
   targetPort: number,
   settings: Readonly<Record<string, string>> = {},
-): Promise<Listening & { readonly firstAnswerMs: number; readonly directory: string }> => {
+  given?: string,
+): Promise<Foreman> => {
   const executable = process.env['FOREMAN_BENCH_EXECUTABLE'] ?? (await binaryPath())
-  const directory = temporaryDirectory()
+  const own = given === undefined ? temporaryDirectory() : null
+  const directory = given ?? own?.path ?? ''
   const port = freePort()
   const startedAt = performance.now()
   const child = Bun.spawn([executable, 'serve'], {
-    cwd: directory.path,
+    cwd: directory,
     env: {
       FOREMAN_ADDR: `127.0.0.1:${port}`,
       FOREMAN_OLLAMA_URL: `http://127.0.0.1:${targetPort}`,
-      FOREMAN_DATA_DIR: directory.path,
+      FOREMAN_DATA_DIR: directory,
       FOREMAN_LOG_LEVEL: 'warn',
       // The bench's target holds one model: what goes past the queue is what is measured there.
       FOREMAN_EMBED: 'bypass',
@@ -133,24 +102,15 @@ export const startForeman = async (
     stderr: 'inherit',
   })
   await answered(port, '/readyz', child.exited)
-  const firstAnswerMs = performance.now() - startedAt
   return {
     pid: child.pid,
     port,
-    firstAnswerMs,
-    directory: directory.path,
+    firstAnswerMs: performance.now() - startedAt,
+    directory,
     async stop() {
       child.kill('SIGKILL')
       await child.exited
-      rmSync(directory.path, { recursive: true, force: true })
+      own?.remove()
     },
   }
-}
-
-/** Resident memory of a process in bytes; null where /proc does not exist. */
-export const residentBytes = (pid: number): number | null => {
-  const path = `/proc/${pid}/status`
-  if (!existsSync(path)) return null
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(path, 'utf8'))?.[1]
-  return kilobytes === undefined ? null : Number(kilobytes) * 1024
 }

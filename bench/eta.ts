@@ -19,7 +19,7 @@ interface Told {
 /** Submits one job and holds on until it is final. */
 const follow = async (port: number, model: string): Promise<Told> => {
   const submittedAt = performance.now()
-  const { job_id, eta_seconds } = await submit(port, JSON.stringify({ model, prompt: 'hi' }))
+  const { job_id, eta_seconds } = await submit(port, { model, prompt: 'hi' })
   const reply = await fetch(`http://127.0.0.1:${port}/jobs/${job_id}?wait=10m`)
   const text = await reply.text()
   if (!text.includes('"state":"done"')) throw new Error(`a job of the ETA bench is not done: ${text}`)

@@ -1,14 +1,14 @@
 /** How soon somebody who follows a job sees what the target sends. */
-import type { Subjects } from './paths.ts'
-import { requests } from './requests.ts'
-import { ms, promised, type Row } from './row.ts'
+import { calls, post } from './calls.ts'
+import { during, startForeman, startServer } from './children.ts'
+import { type Amounts, ms, promised, type Row } from './row.ts'
 import { median } from './statistics.ts'
 
 const clockMs = () => performance.timeOrigin + performance.now()
 
 /** Submits a job; its id. */
-export const submit = async (port: number, body: string): Promise<{ job_id: string; eta_seconds: number | null }> => {
-  const reply = await fetch(`http://127.0.0.1:${port}/jobs`, { method: 'POST', body })
+export const submit = async (port: number, body: object): Promise<{ job_id: string; eta_seconds: number | null }> => {
+  const reply = await post({ path: '/jobs', body }, port)
   const accepted: unknown = await reply.json()
   if (reply.status !== 202 || typeof accepted !== 'object' || accepted === null || !('job_id' in accepted))
     throw new Error(`POST /jobs says ${reply.status}`)
@@ -18,7 +18,7 @@ export const submit = async (port: number, body: string): Promise<{ job_id: stri
 
 /** Follows one job until its first chunk; how long ago the target had sent that. */
 const firstChunkMs = async (port: number): Promise<number> => {
-  const { job_id } = await submit(port, requests.streamedChat.split('\r\n\r\n')[1] ?? '')
+  const { job_id } = await submit(port, calls.streamedChat.body)
   const url = `http://127.0.0.1:${port}/jobs/${job_id}`
   const reply = await fetch(`${url}/events`)
   const decoder = new TextDecoder()
@@ -36,10 +36,21 @@ const firstChunkMs = async (port: number): Promise<number> => {
   throw new Error('the events ended without a chunk')
 }
 
+/** When a job is done; anything else is not expected here. */
+export const isDone = async (port: number, jobId: string): Promise<void> => {
+  const reply = await fetch(`http://127.0.0.1:${port}/jobs/${jobId}?wait=10m`)
+  if (!(await reply.text()).includes('"state":"done"')) throw new Error(`job ${jobId} is not done`)
+}
+
 /** The first chunk of jobs that run one after the other. */
-export const eventRows = async ({ foreman, amounts }: Subjects): Promise<Row[]> => {
-  const measured: number[] = []
-  for (let i = 0; i < amounts.streams; i++) measured.push(await firstChunkMs(foreman.port))
+export const eventRows = async ({ streams }: Amounts): Promise<Row[]> => {
+  const measured = await during(async (keep) => {
+    const target = keep(await startServer('target.ts'))
+    const { port } = keep(await startForeman(target.port))
+    const all: number[] = []
+    for (let i = 0; i < streams; i++) all.push(await firstChunkMs(port))
+    return all
+  })
   const longest = Math.max(...measured)
   return [
     promised(

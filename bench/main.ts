@@ -2,109 +2,84 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { backlogRows } from './backlog.ts'
-import { startForeman, startLoad, startServer } from './children.ts'
-import { deliveryRows } from './deliveries.ts'
+import { drainRows } from './deliveries.ts'
 import { etaRows } from './eta.ts'
 import { eventRows } from './events.ts'
 import { hookRows } from './hooks.ts'
-import { largeRows } from './large.ts'
-import { bypassRows, queuedRows, type Subjects } from './paths.ts'
+import { longTableRows } from './long-table.ts'
+import { rateSections } from './rates.ts'
 import { asDocument, asText } from './report.ts'
-import { type Amounts, fullAmounts, quickAmounts, type Row } from './row.ts'
+import { restingRows } from './resting.ts'
+import { type Amounts, fullAmounts, quickAmounts, type Row, type Section } from './row.ts'
 import { startupRows } from './startup.ts'
 import { streamingRows } from './streaming.ts'
-import { submitRows } from './submits.ts'
 import { sweepRows } from './sweep.ts'
+import { trafficRows } from './traffic.ts'
 import { waiterRows } from './waiters.ts'
 
-interface Section {
-  readonly name: string
-  readonly title: (amounts: Amounts) => string
-  readonly rows: (subjects: Subjects) => Promise<Row[]>
-}
-
 const sections: readonly Section[] = [
-  { name: 'streaming', title: () => 'first token and model list', rows: streamingRows },
-  { name: 'large', title: () => 'much at once', rows: ({ amounts }) => largeRows(amounts) },
-  { name: 'bypass', title: () => 'bypass beside a bare proxy', rows: bypassRows },
-  { name: 'queued', title: () => 'queue beside a bare proxy', rows: queuedRows },
-  { name: 'submit', title: () => 'jobs: submit', rows: submitRows },
-  { name: 'events', title: () => 'jobs: events', rows: eventRows },
-  { name: 'eta', title: () => 'jobs: ETA', rows: ({ amounts }) => etaRows(amounts) },
-  { name: 'receivers', title: () => 'jobs: receivers that hang', rows: hookRows },
-  { name: 'deliveries', title: () => 'jobs: receivers that are well, and that are down', rows: deliveryRows },
-  { name: 'waiters', title: ({ waiters }) => `${waiters} waiting clients`, rows: waiterRows },
-  {
-    name: 'start',
-    title: () => 'start, memory and size',
-    rows: ({ target, amounts }) => startupRows(target.port, amounts),
-  },
-  {
-    name: 'backlog',
-    title: ({ backlog }) => `a backlog of ${backlog.toLocaleString('en-US')} (a million takes about 30 s)`,
-    rows: ({ amounts }) => backlogRows(amounts.backlog),
-  },
-  { name: 'sweep', title: () => 'jobs: sweep (about seven minutes)', rows: ({ amounts }) => sweepRows(amounts) },
+  { name: 'first token and model list', rows: streamingRows },
+  ...rateSections,
+  { name: 'events of a job', rows: eventRows },
+  { name: 'ETA', rows: etaRows },
+  { name: 'receivers that hang', rows: hookRows },
+  { name: 'drain with a receiver', rows: drainRows },
+  { name: 'idle and owing', rows: restingRows },
+  { name: 'waiting clients', rows: waiterRows },
+  { name: 'start and memory', rows: startupRows },
+  { name: 'traffic', rows: trafficRows },
+  { name: 'backlog', rows: backlogRows },
+  { name: 'long table', rows: longTableRows },
+  { name: 'sweep', rows: sweepRows },
 ]
 
-const help = `bun run bench [--quick] [--only name,...] [--write]
+const help = `bun run bench [--row NAME] [--rounds N] [--quick] [--write]
 
-  --quick   a few requests each and a short backlog: does it run at all
-  --only    these sections: ${sections.map(({ name }) => name).join(', ')}
-  --write   writes docs/performance.md
+  --row NAME   only what has NAME in its name; may be given again:
+               ${sections.map(({ name }) => name).join('\n               ')}
+  --rounds N   rounds of what takes turns; ${fullAmounts.rounds} without
+  --quick      moments of load and short tables: does it run at all
+  --write      writes docs/performance.md
 `
 
-const measure = async (subjects: Subjects, chosen: readonly Section[]): Promise<Row[]> => {
+const measure = async (chosen: readonly Section[], amounts: Amounts): Promise<Row[]> => {
   const rows: Row[] = []
-  for (const { title, rows: rowsOf } of chosen) {
-    process.stderr.write(`${title(subjects.amounts)} …\n`)
-    rows.push(...(await rowsOf(subjects)))
+  for (const { name, rows: rowsOf } of chosen) {
+    const startedAt = performance.now()
+    rows.push(...(await rowsOf(amounts)))
+    process.stderr.write(`${name}: ${((performance.now() - startedAt) / 1_000).toFixed(0)} s\n`)
   }
   return rows
 }
 
-/** The sections that were named, all without a name; null when one is not known. */
-const choose = (names: string | undefined): readonly Section[] | null => {
-  if (names === undefined) return sections
-  const wanted = names.split(',')
-  const unknown = wanted.some((name) => sections.every((section) => section.name !== name))
-  return unknown ? null : sections.filter(({ name }) => wanted.includes(name))
-}
-
-const run = async (amounts: Amounts, chosen: readonly Section[]): Promise<Row[]> => {
-  const started: { stop(): Promise<void> }[] = []
-  const keep = <T extends { stop(): Promise<void> }>(child: T): T => {
-    started.unshift(child)
-    return child
-  }
-  try {
-    const target = keep(await startServer('target.ts'))
-    const bare = keep(await startServer('bare-proxy.ts', `http://127.0.0.1:${target.port}`))
-    const foreman = keep(await startForeman(target.port))
-    const load = keep(await startLoad())
-    return await measure({ target, bare, foreman, load, amounts }, chosen)
-  } finally {
-    for (const child of started) await child.stop()
-  }
-}
-
 const { values } = parseArgs({
   options: {
+    row: { type: 'string', multiple: true },
+    rounds: { type: 'string' },
     quick: { type: 'boolean' },
-    only: { type: 'string' },
     write: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 })
-const chosen = choose(values.only)
+const wanted = values.row
+const chosen = sections.filter(({ name }) => wanted === undefined || wanted.some((word) => name.includes(word)))
+const amounts = values.quick ? quickAmounts : fullAmounts
+const rounds = Number(values.rounds ?? amounts.rounds)
+const problem =
+  chosen.length === 0
+    ? `--row ${wanted?.join(', ')} is in no name`
+    : !Number.isInteger(rounds) || rounds < 1
+      ? `--rounds ${values.rounds} is no number of rounds`
+      : values.write && (wanted !== undefined || values.quick)
+        ? '--write needs all rows, whole'
+        : null
 if (values.help) {
   console.log(help)
-} else if (chosen === null || (values.write && values.only !== undefined)) {
-  console.error(chosen === null ? `--only ${values.only} names no section\n` : '--write needs all sections\n')
-  console.error(help)
+} else if (problem !== null) {
+  console.error(`${problem}\n\n${help}`)
   process.exitCode = 2
 } else {
-  const rows = await run(values.quick ? quickAmounts : fullAmounts, chosen)
+  const rows = await measure(chosen, { ...amounts, rounds })
   console.log(asText(rows))
   if (values.write) await Bun.write(join(import.meta.dir, '../docs/performance.md'), asDocument(rows, new Date()))
 }

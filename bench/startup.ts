@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { binaryPath, temporaryDirectory } from '../test/support/binary.ts'
-import { answered, freePort, residentBytes, startForeman } from './children.ts'
+import { answered, during, freePort, startForeman, startServer } from './children.ts'
+import { residentBytes } from './processor.ts'
 import { type Amounts, megabytes, ms, promised, type Row, told } from './row.ts'
 import { median } from './statistics.ts'
 
@@ -21,7 +22,7 @@ const compileHello = async (directory: string): Promise<string> => {
 
 interface Start {
   readonly firstAnswerMs: number
-  readonly idleBytes: number | null
+  readonly idleBytes: number
 }
 
 const startHello = async (executable: string): Promise<Start> => {
@@ -48,20 +49,20 @@ const startOnce = async (targetPort: number): Promise<Start> => {
 /** Idle memory is that of a process that has done its first poll. */
 const settled = () => Bun.sleep(200)
 
-const memory = (starts: readonly Start[]): string => {
-  const known = starts.flatMap(({ idleBytes }) => (idleBytes === null ? [] : [idleBytes]))
-  return known.length === 0 ? 'not known here' : megabytes(median(known))
-}
+const memory = (starts: readonly Start[]): string => megabytes(median(starts.map(({ idleBytes }) => idleBytes)))
 
-export const startupRows = async (targetPort: number, { starts }: Amounts): Promise<Row[]> => {
-  const directory = temporaryDirectory()
-  try {
+/** Both take turns. */
+export const startupRows = ({ starts }: Amounts): Promise<Row[]> =>
+  during(async (keep) => {
+    const directory = temporaryDirectory()
+    keep({ stop: async () => directory.remove() })
+    const target = keep(await startServer('target.ts'))
     const hello = await compileHello(directory.path)
     const ours: Start[] = []
     const theirs: Start[] = []
     for (let i = 0; i < starts; i++) {
       theirs.push(await startHello(hello))
-      ours.push(await startOnce(targetPort))
+      ours.push(await startOnce(target.port))
     }
     const firstMs = median(ours.map(({ firstAnswerMs }) => firstAnswerMs))
     return [
@@ -72,7 +73,4 @@ export const startupRows = async (targetPort: number, { starts }: Amounts): Prom
       told('size of the executable', megabytes(Bun.file(await binaryPath()).size)),
       told('size of the executable: hello', megabytes(Bun.file(hello).size)),
     ]
-  } finally {
-    directory.remove()
-  }
-}
+  })

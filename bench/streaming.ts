@@ -1,8 +1,7 @@
 /** What a person feels: the first token of a streamed chat, and the model list while a chat runs. */
-import type { Listening } from './children.ts'
-import type { Subjects } from './paths.ts'
-import { requests } from './requests.ts'
-import { ms, promised, type Row, told } from './row.ts'
+import { calls, heldChat, post, requestOf } from './calls.ts'
+import { during, type Listening, startForeman, startServer } from './children.ts'
+import { type Amounts, ms, promised, type Row, told } from './row.ts'
 import { median, quantile } from './statistics.ts'
 
 interface Streamed {
@@ -42,12 +41,12 @@ const stream = (port: number, request: string): Promise<Streamed> =>
     }).catch(reject)
   })
 
-const streamRows = async ({ target, foreman, amounts }: Subjects): Promise<Row[]> => {
+const streamRows = async (target: Listening, foreman: Listening, amounts: Amounts): Promise<Row[]> => {
   const direct: Streamed[] = []
   const queued: Streamed[] = []
   for (let i = 0; i < amounts.streams; i++) {
-    direct.push(await stream(target.port, requests.streamedChat))
-    queued.push(await stream(foreman.port, requests.streamedChat))
+    direct.push(await stream(target.port, requestOf(calls.streamedChat)))
+    queued.push(await stream(foreman.port, requestOf(calls.streamedChat)))
   }
   const firstMs = (results: Streamed[]) => median(results.map((result) => result.firstMs))
   const gapMs = (results: Streamed[]) => median(results.map((result) => result.gapMaxMs))
@@ -82,16 +81,13 @@ const listModels = async ({ port }: Listening, count: number, until: Promise<unk
 
 const never = new Promise<void>(() => undefined)
 
-const tagsRows = async ({ foreman, amounts }: Subjects): Promise<Row[]> => {
+const tagsRows = async (foreman: Listening, amounts: Amounts): Promise<Row[]> => {
   await listModels(foreman, amounts.tags, never)
   const idle = await listModels(foreman, amounts.tags, never)
-  const chat = stream(foreman.port, requests.streamedChat)
+  const chat = stream(foreman.port, requestOf(calls.streamedChat))
   const streaming = await listModels(foreman, amounts.tags, chat)
   await chat
-  const held = fetch(`http://127.0.0.1:${foreman.port}/api/chat`, {
-    method: 'POST',
-    body: requests.heldChat(HELD_CHAT_MS).split('\r\n\r\n')[1] ?? '',
-  })
+  const held = post(heldChat(HELD_CHAT_MS), foreman.port)
   const busy = await listModels(foreman, amounts.tags, held)
   await (await held).arrayBuffer()
   const p99 = quantile(busy, 0.99)
@@ -108,7 +104,9 @@ const tagsRows = async ({ foreman, amounts }: Subjects): Promise<Row[]> => {
 }
 
 /** First token, chunk gaps and the model list. */
-export const streamingRows = async (subjects: Subjects): Promise<Row[]> => [
-  ...(await streamRows(subjects)),
-  ...(await tagsRows(subjects)),
-]
+export const streamingRows = (amounts: Amounts): Promise<Row[]> =>
+  during(async (keep) => {
+    const target = keep(await startServer('target.ts'))
+    const foreman = keep(await startForeman(target.port))
+    return [...(await streamRows(target, foreman, amounts)), ...(await tagsRows(foreman, amounts))]
+  })

@@ -7,47 +7,14 @@ import { openDatabase } from '../src/store/database.ts'
 import { createLedger } from '../src/store/ledger.ts'
 import { createQueue, type Queue } from '../src/store/queue.ts'
 import { createSweep, type Sweep } from '../src/store/sweep.ts'
+import { fillFinished, KEY } from './finished.ts'
 import type { SweepTold } from './sweep.ts'
 
-const [directory = '', jobsText = ''] = process.argv.slice(2)
-const jobs = Number(jobsText)
-const KEY = 'registry.ollama.ai/library/bench:latest'
-// Filled beside the queue, in pieces: through it a million jobs would take ten minutes.
-const FILL_AT_ONCE = 50_000
-const BODY_BYTES = 300
+const [directory = '', jobs = '', sweepMs = ''] = process.argv.slice(2)
 // The pauses are a tenth of what they are in a foreman, so that a million jobs are swept within minutes.
 const PAUSES_SHORTER = 10
 const LOAD_EVERY_MS = 20
 const STALL_MS = 20
-
-const fill = (db: Database) => {
-  const triggers = db
-    .query<{ name: string; sql: string }, []>(
-      `SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'jobs'`,
-    )
-    .all()
-  const pieces = (sql: string) => {
-    for (let from = 1; from <= jobs; from += FILL_AT_ONCE)
-      db.run(
-        `WITH RECURSIVE n (i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${Math.min(jobs, from + FILL_AT_ONCE - 1)}) ${sql}`,
-      )
-  }
-  db.run('PRAGMA synchronous = OFF')
-  for (const { name } of triggers) db.run(`DROP TRIGGER ${name}`)
-  pieces(`INSERT INTO jobs (seq, id, kind, endpoint, model, residency_key, state, attempt, max_attempts, created_at,
-      started_at, completed_at, updated_at)
-    SELECT i, printf('01BENCH%019d', i), 'async', '/api/chat', 'bench', '${KEY}', 'done', 1, 3, i, i, i, i FROM n`)
-  pieces(`INSERT INTO transitions (job_seq, sequence, previous_state, state, attempt, at)
-    SELECT i, s.column1, s.column2, s.column3, 1, i FROM n CROSS JOIN (VALUES (1, NULL, 'queued'), (2, 'queued', 'loading'),
-      (3, 'loading', 'working'), (4, 'working', 'done')) AS s`)
-  pieces(`INSERT INTO requests (job_seq, body) SELECT i, zeroblob(${BODY_BYTES}) FROM n`)
-  pieces(`INSERT INTO artifacts (job_seq, name, content_type, body)
-    SELECT i, 'result', 'application/json', zeroblob(${BODY_BYTES}) FROM n`)
-  for (const { sql } of triggers) db.run(sql)
-  // In this order: the checkpoint puts the whole file on disk, which the sweep's first one would do otherwise, in 90 ms.
-  db.run('PRAGMA synchronous = FULL')
-  db.run('PRAGMA wal_checkpoint(TRUNCATE)')
-}
 
 /** Looks every millisecond how late it is. */
 const createLateness = () => {
@@ -132,6 +99,7 @@ const measure = async (db: Database): Promise<SweepTold> => {
       isBusy: () => true,
     })
     janitor.start()
+    setTimeout(resolve, Number(sweepMs))
   })
   const tookMs = performance.now() - startedAt
   const longestMs = lateness.takeMs()
@@ -144,6 +112,6 @@ const measure = async (db: Database): Promise<SweepTold> => {
 
 const opened = openDatabase(join(directory, 'foreman.db'))
 if (opened.kind !== 'opened') throw new Error(opened.message)
-fill(opened.db)
+fillFinished(opened.db, Number(jobs))
 process.send?.({ result: await measure(opened.db) })
 process.exit()

@@ -1,8 +1,8 @@
 /** Many clients that wait at once: does each get its answer, and what does one of them cost in memory. */
-import { residentBytes, startForeman } from './children.ts'
-import type { Subjects } from './paths.ts'
-import { requests } from './requests.ts'
-import { megabytes, promised, type Row, told } from './row.ts'
+import { calls, heldChat, requestOf } from './calls.ts'
+import { during, startForeman, startServer } from './children.ts'
+import { residentBytes } from './processor.ts'
+import { type Amounts, megabytes, promised, type Row, told } from './row.ts'
 
 interface Waiting {
   /** Resolves with the status once the answer is complete. */
@@ -53,36 +53,30 @@ const HOLD_MS = 3_000
 /** One chat holds the target while `waiters` others queue up behind it. */
 const wait = async (port: number, pid: number, waiters: number): Promise<Row[]> => {
   // A first answer, so that the memory of warm code does not count as that of a client.
-  await ask(port, requests.chat).answered
+  await ask(port, requestOf(calls.chat)).answered
   const before = residentBytes(pid)
-  const first = ask(port, requests.heldChat(HOLD_MS))
-  const others = Array.from({ length: waiters }, () => ask(port, requests.chat))
+  const first = ask(port, requestOf(heldChat(HOLD_MS)))
+  const others = Array.from({ length: waiters }, () => ask(port, requestOf(calls.chat)))
   await allWait(port, waiters)
-  const during = residentBytes(pid)
+  const withAll = residentBytes(pid)
   const firstStatus = await first.answered
   const freedAt = performance.now()
   const statuses = [firstStatus, ...(await Promise.all(others.map(({ answered }) => answered)))]
   const elapsedMs = performance.now() - freedAt
   const failures = statuses.filter((status) => status !== 200).length
-  const rows = [
+  const each = (withAll - before) / waiters
+  return [
     promised(`${waiters} waiting clients: failures`, String(failures), '0', failures === 0),
     told(`${waiters} waiting clients: all answered once the target is free after`, `${elapsedMs.toFixed(0)} ms`),
-  ]
-  if (before === null || during === null) return rows
-  const each = (during - before) / waiters
-  return [
-    ...rows,
-    told(`${waiters} waiting clients: memory of foreman`, megabytes(during)),
+    told(`${waiters} waiting clients: memory of foreman`, megabytes(withAll)),
     told(`${waiters} waiting clients: memory per client`, `${(each / 1_000).toFixed(1)} kB`),
   ]
 }
 
 /** With a foreman of their own, whose memory nothing else has grown. */
-export const waiterRows = async ({ target, amounts }: Subjects): Promise<Row[]> => {
-  const foreman = await startForeman(target.port)
-  try {
-    return await wait(foreman.port, foreman.pid, amounts.waiters)
-  } finally {
-    await foreman.stop()
-  }
-}
+export const waiterRows = ({ waiters }: Amounts): Promise<Row[]> =>
+  during(async (keep) => {
+    const target = keep(await startServer('target.ts'))
+    const { port, pid } = keep(await startForeman(target.port))
+    return wait(port, pid, waiters)
+  })
