@@ -5,9 +5,11 @@ import type { Emit } from '../domain/job/events.ts'
 import type { ResidentModel } from '../domain/wire/inventory.ts'
 import { residencyKey } from '../domain/wire/residency.ts'
 import { askTarget } from './ask.ts'
+import { Countdown, Counted } from './countdown.ts'
 import type { Look } from './look.ts'
 import type { SendTarget } from './ports.ts'
 import type { TargetState } from './state.ts'
+import { createUses, type Way } from './uses.ts'
 
 export interface HangsDeps {
   readonly target: SendTarget
@@ -19,9 +21,6 @@ export interface HangsDeps {
   readonly clock: Clock
   readonly emit: Emit
 }
-
-/** Who a request is for: a job on a slot, or a call that went past the queue. */
-export type Way = 'job' | 'past'
 
 /** A request on its way. */
 export interface Watch {
@@ -53,32 +52,45 @@ const UNLOAD_TIMEOUT_MS = 15_000
 const silentMs = ({ of }: Pick<Paces, 'of'>, model: string): number =>
   Math.max(SILENT_MS, USUAL_TIMES * (of(residencyKey(model, { options: {}, shift: undefined })).loadMs ?? 0))
 
-/** Counts of requests on their way, by model. */
-const createUses = () => {
-  const uses: Record<Way, Map<string, number>> = { job: new Map(), past: new Map() }
-  return {
-    add(way: Way, model: string, by: 1 | -1) {
-      const requests = (uses[way].get(model) ?? 0) + by
-      if (requests === 0) uses[way].delete(model)
-      else uses[way].set(model, requests)
-    },
-    has: (way: Way, model: string) => uses[way].has(model),
-  }
-}
-
-/** One that waits and does not move; it costs a timer, and more only when somebody looks after it. */
-interface Silent {
+/** One that waits and does not move yet; it costs little until somebody looks after it. */
+class Waiting extends Counted implements Watch {
   readonly model: string
+  readonly way: Way
   /** Fires when it moves; made when somebody looks. */
-  moved: AbortController | null
-  cancel: () => void
+  looked: AbortController | null = null
+  cancelLook: (() => void) | null = null
+  readonly #hangs: HangWatch
+  #isOver = false
+
+  constructor(hangs: HangWatch, model: string, way: Way) {
+    super()
+    this.#hangs = hangs
+    this.model = model
+    this.way = way
+  }
+
+  ranOut(): void {
+    this.#hangs.silent(this)
+  }
+
+  moves(): void {
+    this.#hangs.moved(this)
+  }
+
+  over(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#hangs.over(this)
+  }
 }
 
 /** The watch over one target. */
 class HangWatch implements Hangs {
   readonly #deps: HangsDeps
   readonly #uses = createUses()
-  readonly #silent = new Set<Silent>()
+  readonly #silence: Countdown<Waiting>
+  /** Those whose silence somebody looks after. */
+  readonly #looked = new Set<Waiting>()
   /** Models that calls past the queue kept in use while another one waited, with the time until which they go through it. */
   readonly #yieldingUntilMs = new Map<string, number>()
   #mostTogether = 0
@@ -86,25 +98,27 @@ class HangWatch implements Hangs {
 
   constructor(deps: HangsDeps) {
     this.#deps = deps
+    this.#silence = new Countdown(deps.clock, SILENT_MS)
   }
 
   watch(model: string, way: Way): Watch {
-    this.#uses.add(way, model, 1)
-    const silent = this.#lookAfter(model)
-    this.#silent.add(silent)
-    const moves = () => {
-      if (!this.#silent.delete(silent)) return
-      this.#end(silent)
-      const isLastHung = silent.moved !== null && ![...this.#silent].some(({ moved }) => moved !== null)
-      if (isLastHung && this.#deps.state.view.hang !== null) this.#deps.state.update({ hang: null })
-    }
-    let isOver = false
-    const over = () => {
-      moves()
-      if (!isOver) this.#uses.add(way, model, -1)
-      isOver = true
-    }
-    return { moves, over }
+    this.#uses.begin(way, model)
+    const waiting = new Waiting(this, model, way)
+    if (!this.#isStopped) this.#silence.begin(waiting)
+    return waiting
+  }
+
+  moved(waiting: Waiting): void {
+    this.#silence.end(waiting)
+    if (!this.#looked.delete(waiting)) return
+    this.#end(waiting)
+    const isLastHung = waiting.looked !== null && ![...this.#looked].some(({ looked }) => looked !== null)
+    if (isLastHung && this.#deps.state.view.hang !== null) this.#deps.state.update({ hang: null })
+  }
+
+  over(waiting: Waiting): void {
+    this.moved(waiting)
+    this.#uses.end(waiting.way, waiting.model)
   }
 
   mustYield(model: string): boolean {
@@ -117,29 +131,33 @@ class HangWatch implements Hangs {
 
   stop(): void {
     this.#isStopped = true
-    for (const silent of this.#silent) this.#end(silent)
-    this.#silent.clear()
+    for (const waiting of this.#silence.all()) this.#silence.end(waiting)
+    for (const waiting of this.#looked) this.#end(waiting)
+    this.#looked.clear()
   }
 
-  #lookAfter(model: string): Silent {
-    const { clock, emit, paces } = this.#deps
-    const silent: Silent = { model, moved: null, cancel: () => {} }
-    const look = () => {
-      silent.moved ??= new AbortController()
-      const { signal } = silent.moved
-      void this.#examine(silent, signal)
-        .catch((error) => emit({ event: 'loop_failed', loop: 'hangs', error }))
-        .then(() => {
-          if (!signal.aborted) silent.cancel = clock.after(AGAIN_MS, look)
-        })
-    }
-    if (!this.#isStopped) silent.cancel = clock.after(silentMs(paces, model), look)
-    return silent
+  /** It has been silent for as long as nobody minds; a load that usually takes longer has its time. */
+  silent(waiting: Waiting): void {
+    this.#looked.add(waiting)
+    const restMs = silentMs(this.#deps.paces, waiting.model) - SILENT_MS
+    if (restMs > 0) waiting.cancelLook = this.#deps.clock.after(restMs, () => this.#lookAfter(waiting))
+    else this.#lookAfter(waiting)
   }
 
-  #end(silent: Silent): void {
-    silent.cancel()
-    silent.moved?.abort()
+  #lookAfter(waiting: Waiting): void {
+    const { clock, emit } = this.#deps
+    waiting.looked ??= new AbortController()
+    const { signal } = waiting.looked
+    void this.#examine(waiting, signal)
+      .catch((error) => emit({ event: 'loop_failed', loop: 'hangs', error }))
+      .then(() => {
+        if (!signal.aborted) waiting.cancelLook = clock.after(AGAIN_MS, () => this.#lookAfter(waiting))
+      })
+  }
+
+  #end(waiting: Waiting): void {
+    waiting.cancelLook?.()
+    waiting.looked?.abort()
   }
 
   /** What stands in the way, if anything does: the target is full, the model is not there, and what is there is another one. */
@@ -152,11 +170,11 @@ class HangWatch implements Hangs {
     return residents.length < this.#mostTogether ? [] : residents
   }
 
-  async #examine(silent: Silent, moved: AbortSignal): Promise<void> {
-    const residents = await this.#inTheWay(silent.model)
+  async #examine({ model }: Waiting, moved: AbortSignal): Promise<void> {
+    const residents = await this.#inTheWay(model)
     for (const { canonical } of residents) {
-      if (!moved.aborted && this.#uses.has('past', canonical)) this.#yield(canonical, silent.model)
-      else await this.#makeRoom(canonical, silent.model, moved)
+      if (!moved.aborted && this.#uses.has('past', canonical)) this.#yield(canonical, model)
+      else await this.#makeRoom(canonical, model, moved)
     }
   }
 

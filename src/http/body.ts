@@ -33,18 +33,14 @@ const SMALL_BYTES = 64 * 1024
 // A body must bring so much in each window or be whole: 2 KiB/s, a tenth of the slowest link that anybody chats over.
 const WINDOW_MS = 30_000
 const WINDOW_BYTES = 64 * 1024
+const LENGTH = /^\d{1,15}$/
 
 /** The announced length; null where none is told or it cannot be read. Equal announcements are one (RFC 9112, section 6.3). */
 export const announcedBytes = (request: Request): number | null => {
-  const told = new Set(
-    request.headers
-      .get('content-length')
-      ?.split(',')
-      .map((one) => one.trim()),
-  )
-  const [only = ''] = told
-  const bytes = told.size === 1 && /^\d{1,15}$/.test(only) ? Number(only) : null
-  return bytes
+  const header = request.headers.get('content-length')
+  if (header === null || LENGTH.test(header)) return header === null ? null : Number(header)
+  const [only = '', ...more] = new Set(header.split(',').map((one) => one.trim()))
+  return more.length === 0 && LENGTH.test(only) ? Number(only) : null
 }
 
 /** A request's own stream; an error of it means that the connection ended before its body did. */
@@ -144,10 +140,10 @@ export const createBodyReader = ({ maxBodyBytes, maxBodiesBytes }: BodyBounds, c
     async read(request) {
       const length = announcedBytes(request)
       if (length !== null && length > maxBodyBytes) return { kind: 'failed', failure: failure('body_too_large') }
+      // The body is looked at only where it must be: a stream is made of it then.
+      const body = length !== null && length <= SMALL_BYTES ? null : request.body
       const share = open()
-      const { body } = request
-      const isSmall = body === null || (length !== null && length <= SMALL_BYTES)
-      const read = await (isSmall ? readSmall(request) : readLarge(body, share, clock, why))
+      const read = await (body === null ? readSmall(request) : readLarge(body, share, clock, why))
       if (read instanceof Uint8Array) {
         share.hold(read.length)
         const refusal = why(read.length)

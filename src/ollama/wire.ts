@@ -1,4 +1,5 @@
 /** The words in which the target client speaks: requests, replies and why there is none. Types only; it must never hold behaviour. */
+import type { StopSignal } from '../domain/stop-signal.ts'
 import type { HeaderPairs } from '../domain/wire/headers.ts'
 
 export type { HeaderPairs } from '../domain/wire/headers.ts'
@@ -17,7 +18,7 @@ export interface TargetRequest {
 /** How one request is to be sent. */
 export interface SendOptions {
   /** Aborting closes the socket at once, in any phase; the reply is then `aborted`. */
-  signal?: AbortSignal | undefined
+  signal?: StopSignal | undefined
   /** True: may take an idle socket and gives its own back. False: a fresh socket, `Connection: close`, never pooled. */
   reuse: boolean
   /** Longest wait for the last byte once connected. None by default: a target may be silent for many minutes and be well. */

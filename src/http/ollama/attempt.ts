@@ -1,13 +1,14 @@
 /** One try of a request beside the queue: sent, watched, and handed on when an Ollama answers it; network trouble comes back as a value. */
-import { requestHeaders } from '../../domain/wire/headers.ts'
+import { Stop, type StopListener, type StopSignal } from '../../domain/stop-signal.ts'
+import { type HeaderPairs, headerOf, requestHeaders } from '../../domain/wire/headers.ts'
 import { whoseAnswer } from '../../domain/wire/whose.ts'
 import type { Patience } from '../../engine/patience.ts'
-import type { Reply, SendTarget } from '../../engine/ports.ts'
+import type { Reply } from '../../engine/ports.ts'
 import { endedWhenComplete, isJson } from '../../engine/unended.ts'
 import { pathAndQuery, pathOf } from '../request-path.ts'
-import type { ForwardOptions, Whole } from './forwarding.ts'
+import type { ForwardOptions, Gathering, Whole } from './forwarding.ts'
 import { type Answered, type Cut, gather, relay } from './relay.ts'
-import { createWatch, type Watch, type WatchDeps } from './watch.ts'
+import type { EndsOn, Watch, WatchDeps, Watched } from './watch.ts'
 
 /** A request as it goes out; a body that streams through says how long it is when its sender did. */
 interface TargetRequest {
@@ -21,11 +22,12 @@ interface TargetRequest {
 /** The target, to which bodies of any size may go. */
 export interface ForwardTarget {
   readonly origin?: string
-  send(request: TargetRequest, options: Parameters<SendTarget['send']>[1]): Promise<Reply>
+  send(request: TargetRequest, options: { readonly signal: StopSignal; readonly reuse: boolean }): Promise<Reply>
 }
 
-export interface AttemptDeps extends WatchDeps {
+export interface AttemptDeps extends Pick<WatchDeps, 'clock' | 'glance' | 'lookNow'> {
   readonly target: ForwardTarget
+  readonly watch: (watched: Watched, nowMs: number) => Watch
 }
 
 export type Tried =
@@ -40,19 +42,63 @@ export type Tried =
   | { readonly kind: 'left' }
 
 export interface Trying {
-  readonly patience: Patience
+  /** The caller's stopwatch, which most never need. */
+  readonly patience: () => Patience
   /** From 1. */
   readonly tries: number
 }
 
-/** What an attempt is made of once it runs. */
-interface Passage {
+/** A request on its way: watched, and given up when its client leaves or its target is lost. */
+class Passage implements Watched, StopListener {
   readonly request: Request
   readonly options: ForwardOptions
+  readonly endsOn: EndsOn
+  readonly isCheap: boolean
   readonly watch: Watch
+  readonly stop = new Stop()
+  isLost = false
+  readonly #patience: () => Patience
+  readonly #sentAtMs: number
+  #isDoubted = false
+
+  constructor({ clock, watch }: AttemptDeps, request: Request, options: ForwardOptions, { patience, tries }: Trying) {
+    this.request = request
+    this.options = options
+    this.isCheap = options.endsOn === 'doubt'
+    // The short question has been wrong before: the target was there, and slow.
+    this.endsOn = this.isCheap && tries > 1 ? 'absence' : options.endsOn
+    this.#patience = patience
+    this.#sentAtMs = clock.monotonicMs()
+    this.watch = watch(this, this.#sentAtMs)
+    if (request.signal.aborted) this.stop.abort()
+    else request.signal.addEventListener('abort', this)
+  }
+
+  /** The client left: the EventListener side of it. */
+  handleEvent(): void {
+    this.stop.abort()
+  }
+
+  doubted(): void {
+    this.#isDoubted = true
+    this.#patience().absent(this.#sentAtMs)
+  }
+
+  /** It answers. */
+  heard(): void {
+    if (this.#isDoubted) this.#patience().present()
+  }
+
+  lost(): void {
+    this.isLost = true
+    this.stop.abort()
+  }
+
   /** Nothing of it is left. */
-  readonly stop: () => void
-  readonly isLost: () => boolean
+  over(): void {
+    this.watch.stop()
+    this.request.signal.removeEventListener('abort', this)
+  }
 }
 
 const outgoing = (request: Request, { body }: ForwardOptions): TargetRequest => {
@@ -68,9 +114,6 @@ const outgoing = (request: Request, { body }: ForwardOptions): TargetRequest => 
 
 const isBodiless = (method: string, status: number) => method === 'HEAD' || status === 204 || status === 304
 
-const headerOf = (headers: Answered['headers'], name: string): string =>
-  headers.find(([key]) => key.toLowerCase() === name)?.[1] ?? ''
-
 /** What to call the answer when an Ollama did not give it; null when one did. A proxy in front may refuse this one request all the same. */
 const foreignWords = async ({ target, glance }: AttemptDeps, { request, options }: Passage, whole: Whole) => {
   const { status, headers, bytes: body } = whole
@@ -84,49 +127,61 @@ const foreignWords = async ({ target, glance }: AttemptDeps, { request, options 
   return `${target.origin ?? 'the target'} answered ${whose.words}`
 }
 
-const respond = async (deps: AttemptDeps, reply: Answered, passage: Passage): Promise<Tried> => {
-  const { request, options, watch, stop } = passage
-  const { status, body } = reply
-  const headers = reply.headers.map(([name, value]): [string, string] => [name, value])
-  const give = (content: Uint8Array | ReadableStream<Uint8Array> | null): Tried => ({
-    kind: 'response',
-    response: new Response(content, { status, headers }),
-  })
-  if (isBodiless(request.method, status)) {
-    stop()
-    options.onEnd(status)
-    return give(null)
-  }
-  const { gather: gathering } = options
+/** Built of the target's own headers, as they came. */
+const responseOf = (status: number, headers: HeaderPairs, content: Uint8Array | ReadableStream<Uint8Array> | null) =>
+  new Response(content, { status, headers: headers as [string, string][] })
+
+const given = (response: Response): Tried => ({ kind: 'response', response })
+
+/** An answer that came whole with its head, as most short ones do, or that has no body. */
+const respondWhole = ({ status, headers }: Answered, passage: Passage, content: Uint8Array | null): Tried => {
+  passage.over()
+  passage.options.onEnd(status)
+  return given(responseOf(status, headers, content))
+}
+
+/** One that is held back until it is whole or too long for that. */
+const respondGathered = async (
+  deps: AttemptDeps,
+  reply: Answered,
+  passage: Passage,
+  gathering: Gathering,
+): Promise<Tried> => {
+  const { watch, options } = passage
+  const { status, headers } = reply
   // Only what is held back can be seen to be complete: a document whose end is not sent is over all the same.
-  const held = gathering ? endedWhenComplete(body, deps.clock, isJson) : body
-  const gathered = await gather(held, gathering?.bytesMax ?? 0, watch.saw)
-  if (gathered.kind === 'whole') {
-    stop()
-    const whole: Whole = { status, headers, bytes: gathered.bytes }
-    const words = gathering ? await foreignWords(deps, passage, whole) : null
-    if (words !== null) {
-      deps.lookNow()
-      return { kind: 'foreign', message: words }
-    }
-    gathering?.heard(whole)
-    options.onEnd(status)
-    return give(gathered.bytes)
+  const held = endedWhenComplete(reply.body, deps.clock, isJson)
+  const gathered = await gather(held, gathering.bytesMax, watch.saw.bind(watch))
+  if (gathered.kind === 'more') return respondOn(reply, passage, gathered.pieces)
+  if (gathered.kind !== 'whole') return unanswered(deps, gathered, passage)
+  passage.over()
+  const whole: Whole = { status, headers, bytes: gathered.bytes }
+  const words = await foreignWords(deps, passage, whole)
+  if (words !== null) {
+    deps.lookNow()
+    return { kind: 'foreign', message: words }
   }
-  if (gathered.kind !== 'more') return unanswered(deps, gathered, passage)
+  gathering.heard(whole)
+  options.onEnd(status)
+  return given(responseOf(status, headers, gathered.bytes))
+}
+
+/** One that goes on as it comes. */
+const respondOn = ({ status, headers, body }: Answered, passage: Passage, pieces: readonly Uint8Array[]): Tried => {
+  const { watch, options } = passage
   const done = (isWhole: boolean) => {
-    stop()
+    passage.over()
     if (isWhole) options.onEnd(status)
   }
   watch.begun()
   options.onStream()
-  return give(relay(body, gathered.pieces, { saw: watch.saw, done }))
+  return given(responseOf(status, headers, relay(body, pieces, { saw: watch.saw.bind(watch), done })))
 }
 
 const unanswered = (deps: AttemptDeps, reply: Exclude<Reply, Answered> | Cut, passage: Passage): Tried => {
-  passage.stop()
+  passage.over()
   if (reply.kind === 'aborted')
-    return passage.isLost() ? { kind: 'away', message: 'it stopped answering', sent: true } : { kind: 'left' }
+    return passage.isLost ? { kind: 'away', message: 'it stopped answering', sent: true } : { kind: 'left' }
   if (reply.kind === 'broken') return { kind: 'broken', code: reply.code, message: reply.message }
   if (reply.code === 'unsendable') return { kind: 'unsendable', message: reply.message }
   deps.lookNow()
@@ -138,34 +193,18 @@ export const attempt = async (
   deps: AttemptDeps,
   request: Request,
   options: ForwardOptions,
-  { patience, tries }: Trying,
+  trying: Trying,
 ): Promise<Tried> => {
-  const sentAtMs = deps.clock.monotonicMs()
-  const abort = new AbortController()
-  let lost = false
-  const leave = () => abort.abort()
-  const watch = createWatch(deps, {
-    // The short question has been wrong before: the target was there, and slow.
-    endsOn: options.endsOn === 'doubt' && tries > 1 ? 'absence' : options.endsOn,
-    isCheap: options.endsOn === 'doubt',
-    doubted: () => patience.absent(sentAtMs),
-    lost() {
-      lost = true
-      abort.abort()
-    },
-  })
-  const stop = () => {
-    watch.stop()
-    request.signal.removeEventListener('abort', leave)
-  }
-  if (request.signal.aborted) leave()
-  else request.signal.addEventListener('abort', leave, { once: true })
-  const passage: Passage = { request, options, watch, stop, isLost: () => lost }
+  const passage = new Passage(deps, request, options, trying)
   const sent = outgoing(request, options)
-  const send = (reuse: boolean) => deps.target.send(sent, { signal: abort.signal, reuse })
-  let reply = await send(options.repeatable && tries === 1)
-  if (reply.kind === 'broken' && reply.reused && options.repeatable) reply = await send(false)
+  const signal = passage.stop
+  let reply = await deps.target.send(sent, { signal, reuse: options.repeatable && trying.tries === 1 })
+  if (reply.kind === 'broken' && reply.reused && options.repeatable)
+    reply = await deps.target.send(sent, { signal, reuse: false })
   if (reply.kind !== 'answered') return unanswered(deps, reply, passage)
-  patience.present()
-  return respond(deps, reply, passage)
+  passage.heard()
+  if (isBodiless(request.method, reply.status)) return respondWhole(reply, passage, null)
+  if (options.gather) return respondGathered(deps, reply, passage, options.gather)
+  if (reply.body.complete !== null) return respondWhole(reply, passage, reply.body.complete)
+  return respondOn(reply, passage, [])
 }

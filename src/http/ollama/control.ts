@@ -14,19 +14,17 @@ export interface ControlDeps {
   readonly clock: Pick<Clock, 'monotonicMs'>
 }
 
-export interface ControlCall {
+/** A request for a control route, with its connection's timer. */
+export interface ControlPassage {
   readonly route: Route
   readonly request: Request
   readonly timer: Pick<Timing, 'streaming' | 'timed'>
-  readonly body: Uint8Array | null | 'stream'
-  /** Called with the status once the whole answer has gone by. */
-  readonly ended?: (status: number) => void
 }
 
 // Whoever asks again and again while the target is away has it looked for, but not with every question.
 const LOOK_EVERY_MS = 5_000
 
-/** The handler of all control routes. */
+/** The handler of all control routes; `ended` is called with the status once the whole answer has gone by. */
 export const createControl = ({ engine, forward, known, clock }: ControlDeps) => {
   const { poller, state } = engine
   let lookedAtMs = Number.NEGATIVE_INFINITY
@@ -36,7 +34,11 @@ export const createControl = ({ engine, forward, known, clock }: ControlDeps) =>
     void poller.poll()
   }
 
-  return async ({ route, request, timer, body, ended }: ControlCall): Promise<Response> => {
+  return async (
+    { route, request, timer }: ControlPassage,
+    body: Uint8Array | null | 'stream',
+    ended?: (status: number) => void,
+  ): Promise<Response> => {
     // Another foreman wants to know whether the target is there, and remembers by itself.
     const isForeman = request.headers.has(HOPS_HEADER)
     const question = isForeman || body === 'stream' ? null : known.question(route, request, body)

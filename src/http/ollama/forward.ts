@@ -9,9 +9,9 @@ import type { TargetState } from '../../engine/state.ts'
 import { refusal, refuse } from '../refuse.ts'
 import { type AttemptDeps, attempt, type Tried } from './attempt.ts'
 import type { Forward, ForwardOptions } from './forwarding.ts'
-import { createGlance } from './watch.ts'
+import { createGlance, createWatches, type WatchDeps } from './watch.ts'
 
-export interface ForwardDeps extends Omit<AttemptDeps, 'glance' | 'onReachability'> {
+export interface ForwardDeps extends Omit<AttemptDeps, 'glance' | 'watch'>, Pick<WatchDeps, 'probe'> {
   readonly state: Pick<TargetState, 'view' | 'onReachability' | 'absenceWords'>
   readonly random: () => number
   /** A stopwatch for one caller. */
@@ -67,7 +67,8 @@ const unanswered = (tried: Exclude<Tried, { kind: 'response' }>, deps: ForwardDe
 export const createForward = (deps: ForwardDeps): Forward => {
   const { clock, state, random, awaited } = deps
   const glance = createGlance(deps)
-  const attemptDeps: AttemptDeps = { ...deps, glance, onReachability: state.onReachability }
+  const watch = createWatches({ ...deps, glance, onReachability: state.onReachability })
+  const attemptDeps: AttemptDeps = { ...deps, glance, watch }
 
   /** What is known to be away is not sent to, it would swallow the request; what answers in its place may have its say, and another foreman the truth. */
   const maySend = async (request: Request, { patient }: ForwardOptions) => {
@@ -80,13 +81,17 @@ export const createForward = (deps: ForwardDeps): Forward => {
   }
 
   return async (request, options) => {
-    const patience = deps.patience()
+    const own: { stopwatch?: Patience } = {}
+    const patience = () => {
+      own.stopwatch ??= deps.patience()
+      return own.stopwatch
+    }
     const mayWait = options.patient && options.body !== 'stream'
     let release: (() => void) | null = null
     try {
       for (let tries = 1; ; tries++) {
         const beganAtMs = clock.monotonicMs()
-        if (state.view.reachable) patience.present()
+        if (state.view.reachable) own.stopwatch?.present()
         const isThere = state.view.reachable || (await maySend(request, options))
         const absent: Tried = { kind: 'away', message: '', sent: false }
         const tried = isThere ? await attempt(attemptDeps, request, options, { patience, tries }) : absent
@@ -95,9 +100,9 @@ export const createForward = (deps: ForwardDeps): Forward => {
         if (instead) return instead
         const isMissing = tried.kind === 'foreign' || (tried.kind === 'away' && (options.repeatable || !tried.sent))
         if (!mayWait || !isMissing) return unanswered(tried, deps, options)
-        patience.absent(beganAtMs)
+        patience().absent(beganAtMs)
         release ??= awaited.begin()
-        const leftMs = patience.leftMs()
+        const leftMs = patience().leftMs()
         if (leftMs <= 0 || request.signal.aborted) return unanswered(tried, deps, options)
         if (awaited.over.aborted) return refuse(options.flavour, failure('draining'))
         // Where the target is there for others, this request comes again; else its return is waited for.
@@ -105,7 +110,7 @@ export const createForward = (deps: ForwardDeps): Forward => {
         await pause({ clock, state, signals: [request.signal, awaited.over] }, waitMs)
       }
     } finally {
-      patience.present()
+      own.stopwatch?.present()
       release?.()
     }
   }

@@ -13,10 +13,9 @@ export type Gathered =
   | { readonly kind: 'more'; readonly pieces: readonly Uint8Array[] }
   | Cut
 
-/** Reads up to `bytesMax` of a body before any of it is handed on; 0 = only what came with the head. */
+/** Reads up to `bytesMax` of a body before any of it is handed on. */
 export const gather = async (body: ReplyBody, bytesMax: number, saw: () => void): Promise<Gathered> => {
   if (body.complete !== null) return { kind: 'whole', bytes: body.complete }
-  if (bytesMax === 0) return { kind: 'more', pieces: [] }
   const pieces: Uint8Array[] = []
   for (let bytes = 0; bytes <= bytesMax; ) {
     const read = await body.read()

@@ -1,5 +1,6 @@
 /** Watches one request beside the queue: a silent target is asked soon whether it is there; it must never end what a living target works on. */
 import type { Clock } from '../../domain/clock.ts'
+import { Countdown, Counted } from '../../engine/countdown.ts'
 import { createLiveness, type Liveness } from '../../engine/liveness.ts'
 import type { Probed } from '../../engine/probe.ts'
 
@@ -24,14 +25,15 @@ export interface WatchDeps {
   readonly onReachability: (listener: (reachable: boolean) => void) => () => void
 }
 
-export interface WatchOptions {
+/** Whoever is watched. */
+export interface Watched {
   readonly endsOn: EndsOn
   /** To be asked again costs nothing: once the target is known to be away, a short question is enough. */
-  readonly isCheap?: boolean
+  readonly isCheap: boolean
   /** The target seems to be missing. */
-  readonly doubted: () => void
+  doubted(): void
   /** It is: called once. */
-  readonly lost: () => void
+  lost(): void
 }
 
 export interface Watch {
@@ -66,59 +68,111 @@ export const createGlance = ({ clock, probe }: Pick<WatchDeps, 'clock' | 'probe'
   }
 }
 
-/** Begins to watch. */
-export const createWatch = (
-  { clock, probe, glance, lookNow, onReachability }: WatchDeps,
-  { endsOn, isCheap = false, doubted, lost }: WatchOptions,
-): Watch => {
-  let hasBegun = false
-  let isOver = false
-  let heardAtMs = clock.monotonicMs()
+/** One request. It costs little until its first moment of silence. */
+class Watching extends Counted implements Watch {
+  readonly #deps: Hub
+  readonly #watched: Watched
+  #hasBegun = false
+  #isOver = false
+  #heardAtMs: number
   // Most answers come at once: what counts their silence begins with the first moment of it.
-  let liveness: Liveness | null = null
-  const stop = () => {
-    isOver = true
-    cancel()
-    unsubscribe()
-    liveness?.stop()
+  #liveness: Liveness | null = null
+
+  constructor(deps: Hub, watched: Watched, nowMs: number) {
+    super()
+    this.#deps = deps
+    this.#watched = watched
+    this.#heardAtMs = nowMs
   }
-  const lose = () => {
-    if (isOver) return
-    stop()
-    lookNow()
-    lost()
+
+  /** A moment of silence has passed. */
+  ranOut(): void {
+    const { silent, glance } = this.#deps
+    silent.add(this)
+    this.#count()
+    void this.#ask(glance, this.#watched.endsOn === 'doubt')
   }
-  const ask = async (question: () => Promise<Probed>, decides: boolean) => {
-    const askedAtMs = clock.monotonicMs()
-    if (hasBegun || isOver || (await question()).kind === 'ollama') return
+
+  /** The target is known to be away. */
+  unreachable(): void {
+    const { glance, probe } = this.#deps
+    const { endsOn, isCheap } = this.#watched
+    if (endsOn !== 'liveness') void this.#ask(isCheap ? glance : probe, true)
+  }
+
+  saw(): void {
+    this.#heardAtMs = this.#deps.clock.monotonicMs()
+    this.#liveness?.saw()
+  }
+
+  begun(): void {
+    this.#hasBegun = true
+    this.#rest()
+    if (!this.#isOver) this.#count()
+    this.saw()
+  }
+
+  stop(): void {
+    this.#isOver = true
+    this.#rest()
+    this.#liveness?.stop()
+  }
+
+  /** No question can end it any more. */
+  #rest(): void {
+    this.#deps.moment.end(this)
+    this.#deps.silent.delete(this)
+  }
+
+  #count(): void {
+    const { clock, probe } = this.#deps
+    this.#liveness ??= createLiveness({
+      probe: async () => (await probe()).kind === 'ollama',
+      clock,
+      onLost: () => this.#lose(),
+    })
+  }
+
+  #lose(): void {
+    if (this.#isOver) return
+    this.stop()
+    this.#deps.lookNow()
+    this.#watched.lost()
+  }
+
+  async #ask(question: () => Promise<Probed>, decides: boolean): Promise<void> {
+    const askedAtMs = this.#deps.clock.monotonicMs()
+    if (this.#isSettled() || (await question()).kind === 'ollama') return
     // Bytes that came meanwhile are as good as an answer.
-    if (hasBegun || isOver || heardAtMs > askedAtMs) return
-    doubted()
-    if (decides) lose()
-    else lookNow()
+    if (this.#isSettled() || this.#heardAtMs > askedAtMs) return
+    this.#watched.doubted()
+    if (decides) this.#lose()
+    else this.#deps.lookNow()
   }
-  const count = () => {
-    liveness ??= createLiveness({ probe: async () => (await probe()).kind === 'ollama', clock, onLost: lose })
+
+  #isSettled(): boolean {
+    return this.#hasBegun || this.#isOver
   }
-  const cancel = clock.after(SILENCE_MS, () => {
-    count()
-    void ask(glance, endsOn === 'doubt')
+}
+
+/** What all who are watched share. */
+interface Hub extends WatchDeps {
+  readonly moment: Countdown<Watching>
+  /** Those whose moment is over, and whose answer has not begun. */
+  readonly silent: Set<Watching>
+}
+
+/** Watches requests from `nowMs` on. */
+export const createWatches = (deps: WatchDeps): ((watched: Watched, nowMs: number) => Watch) => {
+  const moment = new Countdown<Watching>(deps.clock, SILENCE_MS)
+  const hub: Hub = { ...deps, moment, silent: new Set() }
+  deps.onReachability((reachable) => {
+    if (reachable) return
+    for (const one of [...hub.silent, ...moment.all()]) one.unreachable()
   })
-  const unsubscribe = onReachability((reachable) => {
-    if (!reachable && endsOn !== 'liveness') void ask(isCheap ? glance : probe, true)
-  })
-  const saw = () => {
-    heardAtMs = clock.monotonicMs()
-    liveness?.saw()
-  }
-  return {
-    saw,
-    begun() {
-      hasBegun = true
-      cancel()
-      if (!isOver) count()
-      saw()
-    },
-    stop,
+  return (watched, nowMs) => {
+    const watching = new Watching(hub, watched, nowMs)
+    moment.begin(watching, nowMs)
+    return watching
   }
 }

@@ -1,0 +1,23 @@
+/** Which models are in use, by whom; it counts and must never decide. */
+
+/** Who a request is for: a job on a slot, or a call that went past the queue. */
+export type Way = 'job' | 'past'
+
+/** Counts of requests on their way, by model. */
+export const createUses = () => {
+  const uses = new Map<string, Record<Way, number>>()
+  return {
+    begin(way: Way, model: string) {
+      const use = uses.get(model)
+      if (use === undefined) uses.set(model, { job: 0, past: 0, [way]: 1 })
+      else use[way]++
+    },
+    end(way: Way, model: string) {
+      const use = uses.get(model)
+      if (use === undefined) return
+      use[way]--
+      if (use.job + use.past === 0) uses.delete(model)
+    },
+    has: (way: Way, model: string) => (uses.get(model)?.[way] ?? 0) > 0,
+  }
+}
