@@ -59,7 +59,7 @@ Settings are environment variables. Durations: 30s, 1.5h, 250ms, a bare number i
 export const serveHelp = (): string => {
   const rows = Object.values(settings).map((setting) => {
     const fallback = setting.fallbackShown ?? (setting.fallback === '' ? '-' : setting.fallback)
-    return `  ${setting.variable.padEnd(30)}default: ${fallback}\n      ${setting.meaning}\n`
+    return `  ${setting.variable.padEnd(32)}default: ${fallback}\n      ${setting.meaning}\n`
   })
   return head + rows.join('')
 }

@@ -45,6 +45,11 @@ export const stateOf = (pid: number): string | null => {
   return stat === '' ? null : (stat.slice(stat.lastIndexOf(')') + 2)[0] ?? null)
 }
 
+const parentOf = (pid: number): number => {
+  const stat = textOf(`/proc/${pid}/stat`)
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+}
+
 const isAlive = (pid: number) => ![null, 'Z', 'X'].includes(stateOf(pid))
 
 /** A program named `ollama` that does as planned. */
@@ -61,11 +66,14 @@ export const createStandIn = (first: StandInPlan = {}): StandIn => {
   const living = () => {
     const mine = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
-      .map((name) => ({ pid: Number(name), command: textOf(`/proc/${name}/cmdline`) }))
+      .map((name) => ({ pid: Number(name), command: textOf(`/proc/${name}/cmdline`), parent: parentOf(Number(name)) }))
       .filter(({ pid, command }) => command.includes(directory) && isAlive(pid))
     const pids = (holds: (command: string) => boolean) => mine.filter((one) => holds(one.command)).map(({ pid }) => pid)
+    const serving = pids((command) => command.includes(planFile) && command.includes('\0serve'))
+    // A child has its parent's words until it has its own.
+    const children = new Set(mine.filter(({ parent }) => serving.includes(parent)).map(({ pid }) => pid))
     return {
-      servers: pids((command) => command.includes(planFile) && command.includes('\0serve')),
+      servers: serving.filter((pid) => !children.has(pid)),
       runners: pids((command) => command.startsWith(join(directory, 'llama-server'))),
     }
   }

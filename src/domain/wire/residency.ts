@@ -41,3 +41,10 @@ export const modelOfKey = (key: string): string => {
   const space = key.indexOf(' ')
   return space < 0 ? key : key.slice(0, space)
 }
+
+/** The options and `shift` inside a residency key. */
+export const reloadOfKey = (key: string): Reload => {
+  const pairs = [...key.matchAll(/ (\w+)=("(?:[^"\\]|\\.)*"|[^ ]+)/g)]
+  const { shift, ...options } = Object.fromEntries(pairs.map(([, name, value = 'null']) => [name, JSON.parse(value)]))
+  return { options, shift }
+}
