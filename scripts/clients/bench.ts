@@ -36,8 +36,14 @@ const firstWith = async (output: ReadableStream<Uint8Array>, member: string): Pr
   }
 }
 
-/** Starts all three. `waitMs`: how long the queue is kept busy in the case that waits. */
-export const startBench = async (waitMs: number): Promise<ClientBench> => {
+/** Starts all three. `waitMs`: how long the queue is kept busy in the case that waits; `limitMs`: what an impatient client bears. */
+export const startBench = async ({
+  waitMs,
+  limitMs,
+}: {
+  readonly waitMs: number
+  readonly limitMs: number
+}): Promise<ClientBench> => {
   const children: Bun.Subprocess[] = []
   const dataDir = mkdtempSync(join(tmpdir(), 'foreman-clients-'))
   const start = (args: readonly string[], env: Record<string, string>, member: string) => {
@@ -59,12 +65,19 @@ export const startBench = async (waitMs: number): Promise<ClientBench> => {
     FOREMAN_OLLAMA_URL: String(second['url']),
     FOREMAN_DATA_DIR: dataDir,
     FOREMAN_POLL_INTERVAL: '1s',
-    FOREMAN_UNREACHABLE_DEADLINE: '1s',
+    // Longer than a sign of life takes: a head may have gone out before it is over.
+    FOREMAN_UNREACHABLE_DEADLINE: '2s',
   }
   const serving = await start(['serve'], env, 'url')
   const sideOf = (name: Side['name'], url: unknown, control: unknown, foreman: string): Side => ({
     name,
-    env: { BASE: String(url), CONTROL: String(control), FOREMAN: foreman, WAIT_MS: String(waitMs) },
+    env: {
+      BASE: String(url),
+      CONTROL: String(control),
+      FOREMAN: foreman,
+      WAIT_MS: String(waitMs),
+      LIMIT_MS: String(limitMs),
+    },
   })
   return {
     direct: sideOf('direct', first['url'], first['control_url'], ''),

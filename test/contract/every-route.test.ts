@@ -29,7 +29,7 @@ beforeAll(async () => {
   await polled(foreman)
 })
 afterAll(async () => {
-  figure('P5', `${asked} requests, every route by every method, asked directly and through foreman: 0 differences`)
+  figure('P6', `${asked} requests, every route by every method, asked directly and through foreman: 0 differences`)
   await foreman.stop()
   await ollama.stop()
   await twin.stop()

@@ -33,7 +33,25 @@ var (
 	control = os.Getenv("CONTROL")
 	foreman = os.Getenv("FOREMAN")
 	client  *api.Client
+	// One with little patience: it asks for signs of life, and waits so long for headers.
+	impatient *api.Client
+	limit     = time.Duration(number("LIMIT_MS", 2000)) * time.Millisecond
 )
+
+func number(name string, otherwise int) int {
+	if value, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return value
+	}
+	return otherwise
+}
+
+type asking struct{ http.RoundTripper }
+
+func (a asking) RoundTrip(request *http.Request) (*http.Response, error) {
+	mine := request.Clone(request.Context())
+	mine.Header.Set("X-Foreman-Heartbeat", "1s")
+	return a.RoundTripper.RoundTrip(mine)
+}
 
 type result = any
 
@@ -114,12 +132,12 @@ func occupy(ctx context.Context, ms int) chan struct{} {
 }
 
 // One stream, to its end.
-type streamed func(ctx context.Context, model, prompt string, onFirst func()) (result, error)
+type streamed func(ctx context.Context, by *api.Client, model, prompt string, onFirst func()) (result, error)
 
-func chat(ctx context.Context, model, prompt string, onFirst func()) (result, error) {
+func chat(ctx context.Context, by *api.Client, model, prompt string, onFirst func()) (result, error) {
 	said, reason, first := "", "", true
 	request := &api.ChatRequest{Model: model, Messages: []api.Message{{Role: "user", Content: prompt}}}
-	err := client.Chat(ctx, request, func(part api.ChatResponse) error {
+	err := by.Chat(ctx, request, func(part api.ChatResponse) error {
 		if first {
 			onFirst()
 		}
@@ -131,9 +149,9 @@ func chat(ctx context.Context, model, prompt string, onFirst func()) (result, er
 	return map[string]any{"said": said, "reason": reason}, err
 }
 
-func generate(ctx context.Context, model, prompt string, onFirst func()) (result, error) {
+func generate(ctx context.Context, by *api.Client, model, prompt string, onFirst func()) (result, error) {
 	said, reason, first := "", "", true
-	err := client.Generate(ctx, &api.GenerateRequest{Model: model, Prompt: prompt}, func(part api.GenerateResponse) error {
+	err := by.Generate(ctx, &api.GenerateRequest{Model: model, Prompt: prompt}, func(part api.GenerateResponse) error {
 		if first {
 			onFirst()
 		}
@@ -156,12 +174,39 @@ var faults = map[string]string{
 
 func nothing() {}
 
-func streamCases(path string, ask streamed, add func(string, func(context.Context) (result, error))) {
-	add(path+" stream", func(ctx context.Context) (result, error) { return ask(ctx, chatModel, sky, nothing) })
-	add(path+" unknown-model", func(ctx context.Context) (result, error) { return ask(ctx, "nope", sky, nothing) })
+// What one case does.
+type act = func(ctx context.Context) (result, error)
+
+// What has to do with waiting; an impatient client waits longer than its limit.
+func waitCases(what string, ask streamed, add func(string, act)) {
+	waited := func(ms int, by *api.Client) act {
+		return func(ctx context.Context) (result, error) {
+			began := time.Now()
+			done := occupy(ctx, ms)
+			said, err := ask(ctx, by, chatModel, sky, nothing)
+			<-done
+			return map[string]any{"said": said, "waited": time.Since(began).Milliseconds()*10 >= int64(ms)*8}, err
+		}
+	}
+	away := func(by *api.Client) act {
+		return func(ctx context.Context) (result, error) {
+			command(`{"kind":"refuse"}`)
+			return ask(ctx, by, chatModel, sky, nothing)
+		}
+	}
+	add(what+" wait-in-queue", waited(number("WAIT_MS", 1500), client))
+	add(what+" wait-impatient", waited(int(limit.Milliseconds()*3/2), impatient))
+	add(what+" target-away", away(client))
+	// The head has gone out when it becomes known that there will be no answer.
+	add(what+" target-away-late", away(impatient))
+}
+
+func streamCases(path string, ask streamed, add func(string, act)) {
+	add(path+" stream", func(ctx context.Context) (result, error) { return ask(ctx, client, chatModel, sky, nothing) })
+	add(path+" unknown-model", func(ctx context.Context) (result, error) { return ask(ctx, client, "nope", sky, nothing) })
 	add(path+" abort-midway", func(ctx context.Context) (result, error) {
 		mine, leave := context.WithCancel(ctx)
-		_, _ = ask(mine, chatModel, "[[n=400]]", leave)
+		_, _ = ask(mine, client, chatModel, "[[n=400]]", leave)
 		return map[string]any{"quiet within 1 s": until(time.Second, isQuiet)}, nil
 	})
 	add(path+" abort-queued", func(ctx context.Context) (result, error) {
@@ -170,7 +215,7 @@ func streamCases(path string, ask streamed, add func(string, func(context.Contex
 		mine, leave := context.WithCancel(ctx)
 		ended := make(chan struct{})
 		go func() {
-			_, _ = ask(mine, chatModel, sky, nothing)
+			_, _ = ask(mine, client, chatModel, sky, nothing)
 			close(ended)
 		}()
 		queued := until(5*time.Second, func() bool { return waiting() >= 1 })
@@ -181,18 +226,7 @@ func streamCases(path string, ask streamed, add func(string, func(context.Contex
 		<-done
 		return map[string]any{"queued": queued, "left within 1 s": left}, nil
 	})
-	add(path+" wait-in-queue", func(ctx context.Context) (result, error) {
-		waitMs, _ := strconv.Atoi(os.Getenv("WAIT_MS"))
-		began := time.Now()
-		done := occupy(ctx, waitMs)
-		said, err := ask(ctx, chatModel, sky, nothing)
-		<-done
-		return map[string]any{"said": said, "waited": time.Since(began).Milliseconds()*10 >= int64(waitMs)*8}, err
-	})
-	add(path+" target-away", func(ctx context.Context) (result, error) {
-		command(`{"kind":"refuse"}`)
-		return ask(ctx, chatModel, sky, nothing)
-	})
+	waitCases(path, ask, add)
 	for kind, fault := range faults {
 		add(path+" fails-"+kind, func(ctx context.Context) (result, error) {
 			<-occupy(ctx, 10)
@@ -202,9 +236,19 @@ func streamCases(path string, ask streamed, add func(string, func(context.Contex
 			} else {
 				command(fmt.Sprintf(fault, path))
 			}
-			return ask(ctx, chatModel, "[[n=60]]", onFirst)
+			return ask(ctx, client, chatModel, "[[n=60]]", onFirst)
 		})
 	}
+}
+
+func inOnePiece(ctx context.Context, by *api.Client, model, prompt string, _ func()) (result, error) {
+	stream, said := false, ""
+	request := &api.ChatRequest{Model: model, Messages: user(prompt), Stream: &stream}
+	err := by.Chat(ctx, request, func(part api.ChatResponse) error {
+		said += part.Message.Content
+		return nil
+	})
+	return said, err
 }
 
 func whole(ctx context.Context, request *api.ChatRequest) (result, error) {
@@ -234,7 +278,7 @@ func names(ctx context.Context) (result, error) {
 	return found, nil
 }
 
-func wholeCases(add func(string, func(context.Context) (result, error))) {
+func wholeCases(add func(string, act)) {
 	add("chat", func(ctx context.Context) (result, error) {
 		return whole(ctx, &api.ChatRequest{Model: chatModel, Messages: user("What is the capital of France?")})
 	})
@@ -345,6 +389,8 @@ func main() {
 		panic(err)
 	}
 	client = api.NewClient(address, http.DefaultClient)
+	patience := &http.Transport{ResponseHeaderTimeout: limit}
+	impatient = api.NewClient(address, &http.Client{Transport: asking{patience}})
 	version := versionOf("github.com/ollama/ollama")
 	add := func(name string, act func(context.Context) (result, error)) {
 		began := time.Now()
@@ -361,6 +407,7 @@ func main() {
 		_ = json.NewEncoder(os.Stdout).Encode(line)
 	}
 	wholeCases(add)
+	waitCases("whole", inOnePiece, add)
 	streamCases("/api/chat", chat, add)
 	streamCases("/api/generate", generate, add)
 }

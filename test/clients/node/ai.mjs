@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { embedMany, generateText, jsonSchema, Output, streamText, tool } from 'ai'
 import { createOllama } from 'ai-sdk-ollama'
-import { base, models, person, pixel, run, weather } from './harness.mjs'
+import { base, impatientFetch, models, person, pixel, run, signsOfLife, weather } from './harness.mjs'
 
 const { version } = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('ai/package.json'), 'utf8'))
 const ollama = createOllama({ baseURL: base })
+const impatientOllama = createOllama({ baseURL: base, headers: signsOfLife, fetch: impatientFetch })
+const modelFor = ({ model, impatient }) => (impatient ? impatientOllama : ollama)(model)
 const told = ({ text, reasoningText, toolCalls, finishReason, usage }) => ({
   text,
   reasoningText,
@@ -49,10 +51,11 @@ await run({
     embeddings: async () =>
       (await embedMany({ model: ollama.embedding(models.embed), values: ['one', 'two'], maxRetries: 0 })).embeddings,
   },
+  whole: async ({ prompt, ...how }) => (await generateText({ model: modelFor(how), prompt, maxRetries: 0 })).text,
   streams: {
-    '/api/chat': async ({ model, prompt, signal, onFirst }) => {
+    '/api/chat': async ({ prompt, signal, onFirst, ...how }) => {
       const stream = streamText({
-        model: ollama(model),
+        model: modelFor(how),
         prompt,
         maxRetries: 0,
         abortSignal: signal,

@@ -1,9 +1,14 @@
 /** The Anthropic SDK for JavaScript on /v1/messages. */
 import Anthropic from '@anthropic-ai/sdk'
 import { VERSION } from '@anthropic-ai/sdk/version'
-import { base, models, pixel, run, weather } from './harness.mjs'
+import { base, limitMs, models, pixel, run, signsOfLife, weather } from './harness.mjs'
 
 const anthropic = new Anthropic({ baseURL: base, apiKey: 'any', maxRetries: 0 })
+/** What the SDK can be told with each call: whom to obey, and how long to wait for headers. */
+const optionsOf = ({ signal, impatient }) => ({
+  signal,
+  ...(impatient && { timeout: limitMs, headers: signsOfLife }),
+})
 const ask = (model, content, more = {}) => ({
   model,
   max_tokens: 2_000,
@@ -31,11 +36,14 @@ await run({
         ]),
       ),
     list: async () => (await anthropic.models.list()).data,
+    show: () => anthropic.models.retrieve(models.chat),
     'no-messages': () => anthropic.messages.create({ model: models.chat, max_tokens: 10, messages: [] }),
   },
+  whole: async ({ model, prompt, ...how }) =>
+    (await anthropic.messages.create(ask(model, prompt), optionsOf(how))).content,
   streams: {
-    '/v1/messages': async ({ model, prompt, signal, onFirst }) => {
-      const events = await anthropic.messages.create(ask(model, prompt, { stream: true }), { signal })
+    '/v1/messages': async ({ model, prompt, onFirst, ...how }) => {
+      const events = await anthropic.messages.create(ask(model, prompt, { stream: true }), optionsOf(how))
       const seen = { said: '', stopped: false, usage: null }
       let begun = false
       for await (const event of events) {
@@ -47,8 +55,8 @@ await run({
       }
       return seen
     },
-    '/v1/messages helper': async ({ model, prompt, signal, onFirst }) => {
-      const stream = anthropic.messages.stream(ask(model, prompt), { signal })
+    '/v1/messages helper': async ({ model, prompt, onFirst, ...how }) => {
+      const stream = anthropic.messages.stream(ask(model, prompt), optionsOf(how))
       if (onFirst) stream.once('streamEvent', () => void onFirst())
       return stream.finalMessage()
     },

@@ -1,5 +1,5 @@
 /** What every client program of JavaScript shares: the cases that are the same for all streams, and one line of JSON per case; it must never judge a result. */
-const { BASE = '', CONTROL = '', FOREMAN = '', WAIT_MS = '1500' } = process.env
+const { BASE = '', CONTROL = '', FOREMAN = '', WAIT_MS = '1500', LIMIT_MS = '2000' } = process.env
 
 export const base = BASE
 export const models = { chat: 'llama3.2:3b', think: 'qwen3:8b', see: 'gemma3:4b', embed: 'nomic-embed-text' }
@@ -13,6 +13,24 @@ export const weather = {
   name: 'get_weather',
   description: 'The weather of a city',
   parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+}
+
+/** What a client with little patience asks for, and how long it waits for headers. */
+export const signsOfLife = { 'X-Foreman-Heartbeat': '1s' }
+export const limitMs = Number(LIMIT_MS)
+
+/** A fetch that gives up when no headers come, as Node's own does after 300 s. */
+export const impatientFetch = async (url, init = {}) => {
+  const both = new AbortController()
+  const follow = () => both.abort(init.signal.reason)
+  if (init.signal?.aborted) follow()
+  else init.signal?.addEventListener('abort', follow)
+  const limit = setTimeout(() => both.abort(new Error('no headers in time')), limitMs)
+  try {
+    return await fetch(url, { ...init, signal: both.signal })
+  } finally {
+    clearTimeout(limit)
+  }
 }
 
 const json = async (url) => (await fetch(url)).json()
@@ -104,9 +122,36 @@ const midway = {
   restart: null,
 }
 
-/** `ask({ model, prompt, signal, onFirst })` consumes one stream of `path` and answers what it said. */
+const prompt = 'Why is the sky blue?'
+
+const waited = async (ms, ask) => {
+  const startedAt = performance.now()
+  const other = await occupy(ms)
+  try {
+    const said = await ask()
+    return { said, waited: performance.now() - startedAt >= ms * 0.8 }
+  } finally {
+    await other.done
+  }
+}
+
+/** What has to do with waiting; `ask` as below. An impatient client waits longer than its limit. */
+const waitCases = (ask) => ({
+  'wait-in-queue': () => waited(Number(WAIT_MS), () => ask({ model: models.chat, prompt })),
+  'wait-impatient': () => waited(limitMs * 1.5, () => ask({ model: models.chat, prompt, impatient: true })),
+  'target-away': async () => {
+    await command({ kind: 'refuse' })
+    return ask({ model: models.chat, prompt })
+  },
+  // The head has gone out when it becomes known that there will be no answer.
+  'target-away-late': async () => {
+    await command({ kind: 'refuse' })
+    return ask({ model: models.chat, prompt, impatient: true })
+  },
+})
+
+/** `ask({ model, prompt, signal, onFirst, impatient })` consumes one stream of `path` and answers what it said. */
 const streamCases = (path, ask) => {
-  const prompt = 'Why is the sky blue?'
   const cases = {
     stream: () => ask({ model: models.chat, prompt }),
     'unknown-model': () => ask({ model: 'nope', prompt }),
@@ -134,17 +179,7 @@ const streamCases = (path, ask) => {
       await call
       return { 'ended within 1 s': isOver, queued, 'left within 1 s': left }
     },
-    'wait-in-queue': async () => {
-      const startedAt = performance.now()
-      const other = await occupy(Number(WAIT_MS))
-      const said = await ask({ model: models.chat, prompt })
-      await other.done
-      return { said, waited: performance.now() - startedAt >= Number(WAIT_MS) * 0.8 }
-    },
-    'target-away': async () => {
-      await command({ kind: 'refuse' })
-      return ask({ model: models.chat, prompt })
-    },
+    ...waitCases(ask),
   }
   for (const [kind, fault] of Object.entries(midway))
     cases[`fails-${kind}`] = async () => {
@@ -157,9 +192,10 @@ const streamCases = (path, ask) => {
   return cases
 }
 
-/** Runs every case and prints what came of it. `streams`: one entry per path, and perhaps a word behind it. */
-export const run = async ({ client, version, cases, streams }) => {
+/** Runs every case and prints what came of it. `streams`: one entry per path, and perhaps a word behind it; `whole`: one answer in one piece. */
+export const run = async ({ client, version, cases, streams, whole }) => {
   const all = { ...cases }
+  for (const [name, act] of Object.entries(waitCases(whole))) all[`whole ${name}`] = act
   for (const [path, ask] of Object.entries(streams))
     for (const [name, act] of Object.entries(streamCases(path.split(' ')[0], ask))) all[`${path} ${name}`] = act
   for (const [name, act] of Object.entries(all)) {

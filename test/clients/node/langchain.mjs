@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { HumanMessage } from '@langchain/core/messages'
 import { ChatOllama, OllamaEmbeddings } from '@langchain/ollama'
-import { base, models, person, pixel, run, weather } from './harness.mjs'
+import { base, impatientFetch, models, person, pixel, run, signsOfLife, weather } from './harness.mjs'
 
 const path = createRequire(import.meta.url).resolve('@langchain/ollama')
 const { version } = JSON.parse(readFileSync(`${path.slice(0, path.lastIndexOf('/dist/'))}/package.json`, 'utf8'))
 const chat = (model, more = {}) => new ChatOllama({ baseUrl: base, model, maxRetries: 0, ...more })
+const chatFor = ({ model, impatient }) => chat(model, impatient ? { headers: signsOfLife, fetch: impatientFetch } : {})
 const told = ({ content, tool_calls, usage_metadata, additional_kwargs }) => ({
   content,
   tool_calls,
@@ -38,11 +39,12 @@ await run({
     embeddings: () =>
       new OllamaEmbeddings({ baseUrl: base, model: models.embed, maxRetries: 0 }).embedDocuments(['one']),
   },
+  whole: async ({ prompt, ...how }) => (await chatFor(how).invoke(prompt)).content,
   streams: {
-    '/api/chat': async ({ model, prompt, signal, onFirst }) => {
+    '/api/chat': async ({ prompt, signal, onFirst, ...how }) => {
       let said = ''
       let begun = false
-      for await (const chunk of await chat(model).stream(prompt, { signal })) {
+      for await (const chunk of await chatFor(how).stream(prompt, { signal })) {
         if (!begun) await onFirst?.()
         begun = true
         said += chunk.content

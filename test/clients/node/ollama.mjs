@@ -2,14 +2,15 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Ollama } from 'ollama'
-import { base, models, person, pixel, run, weather } from './harness.mjs'
+import { base, impatientFetch, models, person, pixel, run, signsOfLife, weather } from './harness.mjs'
 
 const { version } = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('ollama/package.json'), 'utf8'))
 const ollama = new Ollama({ host: base })
 const user = (content, more = {}) => [{ role: 'user', content, ...more }]
 
 /** Its own abort() ends no request that waits for its head: whoever wants that brings a fetch with a signal. */
-const withSignal = ({ signal }) => {
+const clientFor = ({ signal, impatient }) => {
+  if (impatient) return new Ollama({ host: base, headers: signsOfLife, fetch: impatientFetch })
   if (signal === undefined) return ollama
   // Not AbortSignal.any: Node 20 may collect what nobody else holds.
   const mine = (url, init = {}) => {
@@ -62,16 +63,18 @@ await run({
     },
     'delete-unknown': () => ollama.delete({ model: 'nope' }),
   },
+  whole: async (how) =>
+    (await clientFor(how).chat({ model: how.model, messages: user(how.prompt), stream: false })).message.content,
   streams: {
     '/api/chat': (how) =>
       consume(
-        withSignal(how).chat({ model: how.model, messages: user(how.prompt), stream: true }),
+        clientFor(how).chat({ model: how.model, messages: user(how.prompt), stream: true }),
         how,
         ({ message }) => message.content,
       ),
     '/api/generate': (how) =>
       consume(
-        withSignal(how).generate({ model: how.model, prompt: how.prompt, stream: true }),
+        clientFor(how).generate({ model: how.model, prompt: how.prompt, stream: true }),
         how,
         ({ response }) => response,
       ),

@@ -1,5 +1,6 @@
 """What every client program of Python shares: the cases that are the same for all streams, and one line of JSON per case; it must never judge a result."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,10 @@ BASE = os.environ["BASE"]
 CONTROL = os.environ["CONTROL"]
 FOREMAN = os.environ.get("FOREMAN", "")
 WAIT_MS = int(os.environ.get("WAIT_MS", "1500"))
+
+# What a client with little patience asks for, and how many seconds of silence it bears.
+SIGNS_OF_LIFE = {"X-Foreman-Heartbeat": "1s"}
+LIMIT_S = int(os.environ.get("LIMIT_MS", "2000")) / 1000
 
 CHAT, THINK, SEE, EMBED = "llama3.2:3b", "qwen3:8b", "gemma3:4b", "nomic-embed-text"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -106,12 +111,56 @@ class Left(Exception):
     """The program leaves its own stream."""
 
 
-def stream_cases(path, stream):
-    """`stream(model, prompt, on_first)` consumes one stream and answers what it said."""
-    prompt = "Why is the sky blue?"
+PROMPT = "Why is the sky blue?"
 
-    def nothing():
-        return None
+
+def nothing():
+    return None
+
+
+def wait_cases(ask_for):
+    """What has to do with waiting; `ask_for(model, prompt, impatient=…)` asks and answers what was said. An impatient client waits longer than its limit."""
+
+    def waited(ms, act):
+        began = time.monotonic()
+        reader = threading.Thread(target=Occupied(ms).done)
+        reader.start()
+        try:
+            said = act()
+        finally:
+            reader.join()
+        return {"said": said, "waited": time.monotonic() - began >= ms * 0.0008}
+
+    def away(**more):
+        ask(f"{CONTROL}/fault", {"kind": "refuse"})
+        return ask_for(CHAT, PROMPT, **more)
+
+    return {
+        "wait-in-queue": lambda: waited(WAIT_MS, lambda: ask_for(CHAT, PROMPT)),
+        "wait-impatient": lambda: waited(int(LIMIT_S * 1500), lambda: ask_for(CHAT, PROMPT, impatient=True)),
+        "target-away": away,
+        # The head has gone out when it becomes known that there will be no answer.
+        "target-away-late": lambda: away(impatient=True),
+    }
+
+
+async def left_while_queued(ask_for):
+    """`ask_for(model, prompt)` is a coroutine: cancelled, it is gone."""
+    other = Occupied(60_000)
+    task = asyncio.create_task(ask_for(CHAT, PROMPT))
+    queued = await asyncio.to_thread(until, 5, lambda: waiting() >= 1)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=1)
+    left = await asyncio.to_thread(until, 1, lambda: waiting() == 0)
+    other.answer.close()
+    return {"ended within 1 s": len(done) == 1, "queued": queued, "left within 1 s": left}
+
+
+def stream_cases(path, stream, coroutine):
+    """`stream(model, prompt, on_first, impatient)` consumes one stream and answers what it said; `coroutine(model, prompt)` does so asynchronously."""
+
+    def plainly(model, prompt, impatient=False):
+        return stream(model, prompt, nothing, impatient)
 
     def abort_midway():
         def leave():
@@ -122,19 +171,6 @@ def stream_cases(path, stream):
         except Left:
             pass
         return {"quiet within 1 s": until(1, is_quiet)}
-
-    def wait_in_queue():
-        began = time.monotonic()
-        other = Occupied(WAIT_MS)
-        reader = threading.Thread(target=other.done)
-        reader.start()
-        said = stream(CHAT, prompt, nothing)
-        reader.join()
-        return {"said": said, "waited": time.monotonic() - began >= WAIT_MS * 0.0008}
-
-    def away():
-        ask(f"{CONTROL}/fault", {"kind": "refuse"})
-        return stream(CHAT, prompt, nothing)
 
     def fails(fault):
         def act():
@@ -147,20 +183,21 @@ def stream_cases(path, stream):
         return act
 
     return {
-        "stream": lambda: stream(CHAT, prompt, nothing),
-        "unknown-model": lambda: stream("nope", prompt, nothing),
+        "stream": lambda: plainly(CHAT, PROMPT),
+        "unknown-model": lambda: plainly("nope", PROMPT),
         "abort-midway": abort_midway,
-        "wait-in-queue": wait_in_queue,
-        "target-away": away,
+        "abort-queued": lambda: asyncio.run(left_while_queued(coroutine)),
+        **wait_cases(plainly),
         **{f"fails-{kind}": fails(fault) for kind, fault in FAULTS.items()},
     }
 
 
-def run(client, version, cases, streams):
-    """Runs every case and prints what came of it."""
+def run(client, version, cases, streams, whole):
+    """Runs every case and prints what came of it. `streams`: by path, one that is consumed here and one that is awaited; `whole`: one answer in one piece."""
     everything = dict(cases)
-    for path, stream in streams.items():
-        everything.update({f"{path} {name}": act for name, act in stream_cases(path.split(" ")[0], stream).items()})
+    everything.update({f"whole {name}": act for name, act in wait_cases(whole).items()})
+    for path, ways in streams.items():
+        everything.update({f"{path} {name}": act for name, act in stream_cases(path.split(" ")[0], *ways).items()})
     for name, act in everything.items():
         began = time.monotonic()
         try:

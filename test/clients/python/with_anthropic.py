@@ -4,17 +4,36 @@ import anthropic
 import harness as h
 
 client = anthropic.Anthropic(base_url=h.BASE, api_key="any", max_retries=0)
+impatiently = client.with_options(timeout=h.LIMIT_S, default_headers=h.SIGNS_OF_LIFE)
 
 
-def ask(model, content, **more):
-    messages = [{"role": "user", "content": content}]
-    return client.messages.create(model=model, max_tokens=2000, messages=messages, **more)
+def client_for(impatient):
+    return impatiently if impatient else client
 
 
-def stream(model, prompt, on_first):
-    messages = [{"role": "user", "content": prompt}]
+def asked(model, content, **more):
+    return {"model": model, "max_tokens": 2000, "messages": [{"role": "user", "content": content}], **more}
+
+
+def ask(model, content, impatient=False, **more):
+    return client_for(impatient).messages.create(**asked(model, content, **more))
+
+
+async def awaited(model, prompt):
+    async with anthropic.AsyncAnthropic(base_url=h.BASE, api_key="any", max_retries=0) as mine:
+        async for _ in await mine.messages.create(**asked(model, prompt, stream=True)):
+            pass
+
+
+async def awaited_helper(model, prompt):
+    async with anthropic.AsyncAnthropic(base_url=h.BASE, api_key="any", max_retries=0) as mine:
+        async with mine.messages.stream(**asked(model, prompt)) as events:
+            await events.get_final_message()
+
+
+def stream(model, prompt, on_first, impatient=False):
     begun = False
-    with client.messages.stream(model=model, max_tokens=2000, messages=messages) as events:
+    with client_for(impatient).messages.stream(**asked(model, prompt)) as events:
         for _ in events:
             if not begun:
                 on_first()
@@ -22,10 +41,10 @@ def stream(model, prompt, on_first):
         return events.get_final_message()
 
 
-def raw(model, prompt, on_first):
+def raw(model, prompt, on_first, impatient=False):
     seen = {"said": "", "stopped": False}
     begun = False
-    with ask(model, prompt, stream=True) as events:
+    with ask(model, prompt, impatient, stream=True) as events:
         for event in events:
             if not begun:
                 on_first()
@@ -48,6 +67,8 @@ h.run(
         "thinking": lambda: ask(h.THINK, "Say hello", thinking={"type": "enabled", "budget_tokens": 1024}),
         "images": lambda: ask(h.SEE, [{"type": "text", "text": "What is this?"}, picture]),
         "list": lambda: sorted(model.id for model in client.models.list()),
+        "show": lambda: client.models.retrieve(h.CHAT),
     },
-    {"/v1/messages": raw, "/v1/messages helper": stream},
+    {"/v1/messages": (raw, awaited), "/v1/messages helper": (stream, awaited_helper)},
+    lambda model, prompt, impatient=False: ask(model, prompt, impatient).content,
 )

@@ -6,6 +6,11 @@ import harness as h
 import ollama
 
 client = ollama.Client(host=h.BASE)
+impatiently = ollama.Client(host=h.BASE, headers=h.SIGNS_OF_LIFE, timeout=h.LIMIT_S)
+
+
+def client_for(impatient):
+    return impatiently if impatient else client
 
 
 def user(content, **more):
@@ -19,6 +24,11 @@ def consumed(parts, on_first, text):
             on_first()
         said, last = said + text(part), part
     return {"said": said, "done": last and last.done, "reason": last and last.done_reason}
+
+
+async def awaited(started):
+    async for _ in await started:
+        pass
 
 
 def names():
@@ -57,11 +67,20 @@ h.run(
         "delete-unknown": lambda: client.delete("nope"),
     },
     {
-        "/api/chat": lambda model, prompt, on_first: consumed(
-            client.chat(model, user(prompt), stream=True), on_first, lambda part: part.message.content
+        "/api/chat": (
+            lambda model, prompt, on_first, impatient=False: consumed(
+                client_for(impatient).chat(model, user(prompt), stream=True),
+                on_first,
+                lambda part: part.message.content,
+            ),
+            lambda model, prompt: awaited(ollama.AsyncClient(host=h.BASE).chat(model, user(prompt), stream=True)),
         ),
-        "/api/generate": lambda model, prompt, on_first: consumed(
-            client.generate(model, prompt, stream=True), on_first, lambda part: part.response
+        "/api/generate": (
+            lambda model, prompt, on_first, impatient=False: consumed(
+                client_for(impatient).generate(model, prompt, stream=True), on_first, lambda part: part.response
+            ),
+            lambda model, prompt: awaited(ollama.AsyncClient(host=h.BASE).generate(model, prompt, stream=True)),
         ),
     },
+    lambda model, prompt, impatient=False: client_for(impatient).chat(model, user(prompt)).message.content,
 )

@@ -4,10 +4,25 @@ import harness as h
 import openai
 
 client = openai.OpenAI(base_url=f"{h.BASE}/v1", api_key="any", max_retries=0)
+impatiently = client.with_options(timeout=h.LIMIT_S, default_headers=h.SIGNS_OF_LIFE)
 
 
-def chat(model, content, **more):
-    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": content}], **more)
+def client_for(impatient):
+    return impatiently if impatient else client
+
+
+def user(content):
+    return [{"role": "user", "content": content}]
+
+
+def chat(model, content, impatient=False, **more):
+    return client_for(impatient).chat.completions.create(model=model, messages=user(content), **more)
+
+
+async def awaited(ask):
+    async with openai.AsyncOpenAI(base_url=f"{h.BASE}/v1", api_key="any", max_retries=0) as mine:
+        async for _ in await ask(mine):
+            pass
 
 
 def consumed(events, on_first, read):
@@ -37,8 +52,6 @@ def of_completion(event, seen):
 def of_response(event, seen):
     if event.type == "response.output_text.delta":
         seen["said"] += event.delta
-    if event.type == "error":
-        raise RuntimeError(event.message)
     if event.type == "response.completed":
         seen["reason"] = "completed"
 
@@ -63,14 +76,30 @@ h.run(
         "show": lambda: client.models.retrieve(h.CHAT),
     },
     {
-        "/v1/chat/completions": lambda model, prompt, on_first: consumed(
-            chat(model, prompt, stream=True, stream_options={"include_usage": True}), on_first, of_chat
+        "/v1/chat/completions": (
+            lambda model, prompt, on_first, impatient=False: consumed(
+                chat(model, prompt, impatient, stream=True, stream_options={"include_usage": True}), on_first, of_chat
+            ),
+            lambda model, prompt: awaited(
+                lambda mine: mine.chat.completions.create(model=model, messages=user(prompt), stream=True)
+            ),
         ),
-        "/v1/completions": lambda model, prompt, on_first: consumed(
-            client.completions.create(model=model, prompt=prompt, stream=True), on_first, of_completion
+        "/v1/completions": (
+            lambda model, prompt, on_first, impatient=False: consumed(
+                client_for(impatient).completions.create(model=model, prompt=prompt, stream=True),
+                on_first,
+                of_completion,
+            ),
+            lambda model, prompt: awaited(
+                lambda mine: mine.completions.create(model=model, prompt=prompt, stream=True)
+            ),
         ),
-        "/v1/responses": lambda model, prompt, on_first: consumed(
-            client.responses.create(model=model, input=prompt, stream=True), on_first, of_response
+        "/v1/responses": (
+            lambda model, prompt, on_first, impatient=False: consumed(
+                client_for(impatient).responses.create(model=model, input=prompt, stream=True), on_first, of_response
+            ),
+            lambda model, prompt: awaited(lambda mine: mine.responses.create(model=model, input=prompt, stream=True)),
         ),
     },
+    lambda model, prompt, impatient=False: chat(model, prompt, impatient).choices[0].message.content,
 )
