@@ -63,6 +63,7 @@ const io: Io = {
   stdout,
   stderr,
   readFile: (path) => Bun.file(path).bytes(),
+  openFile: (path) => Bun.file(path),
   modifiedAtMs: async (path) => (await stat(path).catch(() => null))?.mtimeMs ?? null,
   host: hostname(),
   fetch: (url, init) => fetch(url, init),

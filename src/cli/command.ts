@@ -53,6 +53,8 @@ export interface Io {
   readonly stderr: Output
   /** The bytes of a file; rejects as node:fs does. */
   readonly readFile: (path: string) => Promise<Uint8Array>
+  /** A file that is read as it is sent. */
+  readonly openFile: (path: string) => Blob
   /** When a file was written last, in milliseconds since the epoch; null where there is none. */
   readonly modifiedAtMs: (path: string) => Promise<number | null>
   /** This machine's name. */

@@ -50,6 +50,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./models.ts')).modelsCommand,
   },
   {
+    name: 'ensure',
+    summary: 'make sure that models are there and work',
+    load: async () => (await import('./ensure.ts')).ensureCommand,
+  },
+  {
     name: 'status',
     summary: 'show target, queue and worker',
     load: async () => (await import('./status.ts')).statusCommand,

@@ -15,7 +15,14 @@ export interface SendTarget {
   /** `http://gpu-box:11434`, for people. */
   readonly origin?: string
   send(
-    request: { method: string; path: string; headers: HeaderPairs; body: Uint8Array | null },
+    request: {
+      method: string
+      path: string
+      headers: HeaderPairs
+      body: Uint8Array | ReadableStream<Uint8Array> | null
+      /** Of a streamed body. */
+      bodyBytes?: number
+    },
     options: { signal?: AbortSignal; reuse: boolean; wholeTimeoutMs?: number; connectTimeoutMs?: number },
   ): Promise<Reply>
 }

@@ -2,4 +2,5 @@
 export { alerts } from './alerts/index.ts'
 export { embedder } from './embedder/index.ts'
 export { manager } from './manager/index.ts'
+export { models } from './models/index.ts'
 export { residency } from './residency/index.ts'

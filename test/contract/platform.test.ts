@@ -47,6 +47,7 @@ describe('the way to the target', () => {
       'engine/probe.ts',
       'engine/self.ts',
       'parts/embedder/part.ts',
+      'parts/models/port.ts',
     ])
     expect(naming(/AbortSignal\.timeout/)).not.toContain('ollama/exchange.ts')
   })

@@ -57,7 +57,8 @@ export const createIo = (
       if (content === undefined) throw Object.assign(new Error(`no such file: ${path}`), { code: 'ENOENT' })
       return bytesOf(content)
     },
-    modifiedAtMs: async (path) => modifiedAtMs[path] ?? null,
+    openFile: (path) => new Blob([new Uint8Array(bytesOf(files[path] ?? ''))]),
+    modifiedAtMs: async (path) => modifiedAtMs[path] ?? (path in files ? systemClock.now() : null),
     host: 'box',
     stdout: {
       isTerminal,

@@ -204,7 +204,7 @@ export const createVirtualTarget = ({
   }
 
   const send = async ({ path, body }: Request, options: Options): Promise<Reply> => {
-    const text = body === null ? '' : new TextDecoder().decode(body)
+    const text = body === null ? '' : new TextDecoder().decode(body as Uint8Array)
     const asked = keyOf(text)
     const isWork = small[path] === undefined && !asked.isLoad
     const request: Seen = { path, ...asked, isWork, body: text, atMs: clock.monotonicMs() }
