@@ -75,6 +75,8 @@ const answered = (status: number, type: string, text: string, more: [string, str
 
 const json = (value: unknown) => answered(200, 'application/json; charset=utf-8', JSON.stringify(value))
 const unreached: Reply = { kind: 'unreached', code: 'refused', message: 'connection refused' }
+/** The same words, so that what is told reads alike; only who asks for the reason sees the difference. */
+const asleep: Reply = { ...unreached, code: 'connect-timeout' }
 const broken = { kind: 'broken', code: 'reset', message: 'connection reset by peer' } as const
 
 /** Resolves after `delayMs` of the clock, or at once with `aborted` when the request is given up. */
@@ -164,7 +166,7 @@ export const createVirtualTarget = ({
         const cut = new Promise<Reply>((resolve) =>
           cutting.signal.addEventListener('abort', () => resolve({ ...broken, reused: false }), { once: true }),
         )
-        return Promise.race([cut, wait(options.wholeTimeoutMs ?? null, unreached)])
+        return Promise.race([cut, wait(options.wholeTimeoutMs ?? null, asleep)])
       }
       case 'stream':
         return streamed(clock, plan, signal)
@@ -196,6 +198,7 @@ export const createVirtualTarget = ({
   }
 
   const small: Record<string, () => Reply> = {
+    '/': () => answered(200, 'text/plain; charset=utf-8', 'Ollama is running'),
     '/api/tags': () => json(listOf(target.installed)),
     '/api/ps': () => json(listOf([...target.alsoResident, ...held.map(modelOf)])),
     '/api/version': () => json({ version: '0.33.0' }),
@@ -210,7 +213,7 @@ export const createVirtualTarget = ({
     const request: Seen = { path, ...asked, isWork, body: text, atMs: clock.monotonicMs() }
     seen.push(request)
     // A sleeping laptop does not even refuse: the connect runs into its bound.
-    if (!target.awake) return after(clock, options.connectTimeoutMs ?? 10_000, options.signal, unreached, gone)
+    if (!target.awake) return after(clock, options.connectTimeoutMs ?? 10_000, options.signal, asleep, gone)
     const question = small[path]
     if (question === undefined) return serve(request, options)
     const plan = target.script(request)

@@ -47,6 +47,7 @@ export const createAdoptedServer = (deps: AdoptedServerDeps): Server => {
   const { startCommand, restartCommand } = deps
   return {
     pid: null,
+    lookEveryMs: 5_000,
     begin: async (signal) =>
       startCommand === null ? { kind: 'begun', how: 'taken up' } : run(startCommand, deps, signal),
     restart: async (signal) =>

@@ -34,6 +34,9 @@ export const createChosenServer = ({ own, look, adopted, restartCommand }: Chose
     get pid() {
       return chosen?.pid ?? null
     },
+    get lookEveryMs() {
+      return chosen?.lookEveryMs ?? 1_000
+    },
     hasEnded: () => chosen?.hasEnded() ?? null,
     isAnswering: () => chosen?.isAnswering() ?? false,
     lastWords: () => chosen?.lastWords() ?? '',

@@ -29,6 +29,7 @@ export interface KeeperDeps {
 }
 
 const TICK_MS = 1_000
+const WAIT_MS = 5_000
 const AGAIN_MS = 30_000
 
 /** The keeper of one server; nothing happens before `start`. */
@@ -74,7 +75,7 @@ export class Keeper {
         return TICK_MS
       case 'running':
         await this.#watch(signal)
-        return TICK_MS
+        return this.#deps.server.lookEveryMs
       case 'restarting':
       case 'waiting':
       case 'quarantined':
@@ -139,7 +140,9 @@ export class Keeper {
     }
     await this.#cure(trouble, signal)
     if (this.#standing.kind !== 'waiting' && this.#standing.kind !== 'quarantined') return TICK_MS
-    return Math.max(1, Math.min(TICK_MS, this.#standing.nextMs - this.#deps.clock.monotonicMs()))
+    const leftMs = this.#standing.nextMs - this.#deps.clock.monotonicMs()
+    // Due, and yet it waits: for the end of a transfer.
+    return leftMs <= 0 ? TICK_MS : Math.min(WAIT_MS, leftMs)
   }
 
   /** One step on the ladder, if it is time for it. */

@@ -52,6 +52,7 @@ class OwnServer implements Server {
   #identity: Identity | null
   #listener: () => void = () => undefined
   #howEnded = ''
+  #isChild = false
   /** Processes of the tree, looked up now and then: a walk through all of /proc is no work for every second. */
   #tree: { readonly atMs: number; readonly pids: readonly number[] } = { atMs: Number.NEGATIVE_INFINITY, pids: [] }
 
@@ -62,6 +63,11 @@ class OwnServer implements Server {
 
   get pid(): number | null {
     return this.#living()?.pid ?? null
+  }
+
+  /** The end of another foreman's child is told to nobody. */
+  get lookEveryMs(): number {
+    return this.#isChild ? 5_000 : 1_000
   }
 
   onEnd(listener: () => void): void {
@@ -134,6 +140,7 @@ class OwnServer implements Server {
     }
     const started = processes.of(pid)
     if (started === null) return { kind: 'failed', words: `${path} ended at once` }
+    this.#isChild = true
     this.#keep(started)
     return { kind: 'begun', how: 'started' }
   }

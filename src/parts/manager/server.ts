@@ -23,6 +23,8 @@ export interface Server {
   /** Processor time of it and its runners in ticks of 10 ms; null = it cannot be seen. */
   cpuTicks(): number | null
   readonly pid: number | null
+  /** How often it must be looked whether it has ended; where its end is told, seldom. */
+  readonly lookEveryMs: number
   /** Called as soon as it ends, where that can be known. */
   onEnd(listener: () => void): void
 }
