@@ -1,7 +1,8 @@
-/** A whole foreman in one terminal: simulator, daemon, one streamed chat, then what to try; it must never outlive its own Ctrl-C. */
+/** A whole foreman in one terminal: simulator, daemon, a conversation, a swap, a job, then what to try; it must never outlive its own Ctrl-C. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { conversation, job, swap } from './demo/scenes.ts'
 import { eachLine } from './step.ts'
 
 const isOnce = process.argv.includes('--once')
@@ -9,6 +10,8 @@ const print = (line = '') => console.log(line)
 const main = join(import.meta.dir, '../src/main.ts')
 const model = 'llama3.2:3b'
 const deadlineMs = 15_000
+// Quick enough to be watched to its end.
+const pace = ['--load', '800ms', '--first-token', '100ms', '--tokens-per-second', '100']
 
 /** The usual port when nobody has it, else any free one. */
 const portOr = (usual: number): number => {
@@ -65,34 +68,6 @@ const untilReady = async (url: string) => {
   throw new Error(`${url}/readyz was not 200 within ${deadlineMs / 1000} s`)
 }
 
-/** One streamed chat, each token printed when it comes. */
-const chat = async (url: string) => {
-  // The marker asks the simulated model for 60 tokens.
-  const content = 'Why does a queue help a laptop? [[n=60]]'
-  print(`\n> ${content}   (${model}, streamed through ${url}/api/chat)\n`)
-  const startedAt = performance.now()
-  let firstMs = 0
-  const response = await fetch(`${url}/api/chat`, {
-    method: 'POST',
-    body: JSON.stringify({ model, messages: [{ role: 'user', content }] }),
-  })
-  if (!response.ok || !response.body)
-    throw new Error(`the chat was answered ${response.status}: ${await response.text()}`)
-  let tokens = 0
-  await eachLine(response.body, (line) => {
-    const text: unknown = JSON.parse(line)?.message?.content
-    if (typeof text !== 'string' || text === '') return
-    firstMs ||= performance.now() - startedAt
-    tokens += 1
-    process.stdout.write(text)
-  })
-  if (tokens === 0) throw new Error('the chat had no tokens')
-  const lastMs = performance.now() - startedAt
-  print(
-    `\n\nfirst token after ${firstMs.toFixed(0)} ms (loading the model included), ${tokens} tokens in ${lastMs.toFixed(0)} ms`,
-  )
-}
-
 // npx leaves this behind; whoever came with npm has no bun to type.
 const foreman = process.env['npm_config_user_agent']?.startsWith('npm/')
   ? `npx -y bun@${Bun.version} src/main.ts`
@@ -133,11 +108,14 @@ const interrupted = new Promise<void>((resolve) => {
 let code = 0
 try {
   const run = async () => {
-    const target = await start(['simulate', '--json', '--addr', `127.0.0.1:${portOr(11_434)}`], {})
+    const target = await start(['simulate', '--json', ...pace, '--addr', `127.0.0.1:${portOr(11_434)}`], {})
     const addr = `127.0.0.1:${portOr(8080)}`
     const url = await start(['serve'], { FOREMAN_ADDR: addr, FOREMAN_OLLAMA_URL: target, FOREMAN_DATA_DIR: directory })
     await untilReady(url)
-    await chat(url)
+    const stage = { url, print, write: (text: string) => void process.stdout.write(text) }
+    await conversation(stage)
+    await swap(stage)
+    await job(stage)
     print(hints(url, target))
     if (isOnce) return
     print('Ctrl-C stops both and removes their data.')

@@ -91,3 +91,15 @@ export const lastUserText = (messages: readonly Bag[], textOf: (message: Bag) =>
   const last = messages.findLast((message) => text(message.role).toLowerCase() === 'user') ?? messages.at(-1)
   return last ? textOf(last) : ''
 }
+
+// What is remembered of a long conversation.
+const BEFORE_MAX = 4_000
+
+/** Everything that the user said before that, the newest last. */
+export const saidBefore = (messages: readonly Bag[]): string =>
+  messages
+    .filter((message) => text(message.role).toLowerCase() === 'user')
+    .slice(0, -1)
+    .map(({ content }) => contentText(content))
+    .join('\n')
+    .slice(-BEFORE_MAX)

@@ -1,5 +1,13 @@
 /** /api/chat and /api/generate: their checks, their idioms and their words; it must never know how tokens come about. */
-import { capabilityProblem, formatProblem, keepAliveMs, lastUserText, toolCall, toolResult } from './ability.ts'
+import {
+  capabilityProblem,
+  formatProblem,
+  keepAliveMs,
+  lastUserText,
+  saidBefore,
+  toolCall,
+  toolResult,
+} from './ability.ts'
 import { goJson, JSON_UTF8, NDJSON } from './answer.ts'
 import { generate } from './generation.ts'
 import { goStructs } from './go-schema.ts'
@@ -135,6 +143,7 @@ const readTask = (
     numPredict: read.numPredict,
     keepAliveMs: keepAliveMs(request.keep_alive),
     prompt: own.prompt,
+    before: saidBefore(bags(request.messages)),
     thinks: request.think !== false && model.capabilities.includes('thinking'),
     tool: toolCall(stage, model, request.tools, own.prompt),
     format: request.format,

@@ -1,6 +1,6 @@
 /** What the /v1 routes have in common before a model works: zstd bodies, message text, a task without native options; it must never answer in a voice. */
 
-import { capabilityProblem, toolCall, toolResult } from './ability.ts'
+import { capabilityProblem, saidBefore, toolCall, toolResult } from './ability.ts'
 import type { GoStruct } from './go-schema.ts'
 import type { Capability, InstalledModel } from './model.ts'
 import { type Bag, bag, bags, text } from './request-body.ts'
@@ -73,6 +73,7 @@ export const v1Task = (stage: Stage, call: Call, wanted: Wanted): Task | null =>
   }
   return plainTask(model, {
     prompt,
+    before: saidBefore(bags(request.messages ?? request.input)),
     streaming,
     thinks: think !== false && model.capabilities.includes('thinking'),
     tool: toolCall(stage, model, request.tools, prompt),

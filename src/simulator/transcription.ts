@@ -50,7 +50,9 @@ export const transcriptions: Handler = async (stage, call) => {
   const prompt = field('prompt')
   // Ollama streams inside and flushes: the answer is chunked.
   const task = plainTask(model, {
-    prompt,
+    // Whatever it is given to hear says the same.
+    prompt: prompt === '' ? 'Transcribe the audio.' : prompt,
+    before: '',
     streaming: true,
     thinks: false,
     tool: null,

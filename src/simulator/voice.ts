@@ -20,6 +20,8 @@ export interface Task {
   readonly options: RunnerOptions
   readonly keepAliveMs: number | undefined
   readonly prompt: string
+  /** What the same person said before. */
+  readonly before: string
   readonly thinks: boolean
   readonly tool: ToolCall | null
   /** `"json"`, a JSON schema, or nothing. */

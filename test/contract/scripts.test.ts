@@ -24,7 +24,7 @@ test.each([
   ],
   ['Bun', { npm_config_user_agent: 'bun/1.4.5 npm/? node/v24.3.0 linux x64' }, 'bun src/main.ts'],
 ])(
-  'the demo started with %s shows a streamed chat and commands that work there, and leaves neither a process nor a directory behind',
+  'the demo started with %s shows a conversation, a swap, a job and commands that work there, and leaves neither a process nor a directory behind',
   async (_, env, foreman) => {
     const child = Bun.spawn([process.execPath, 'scripts/demo.ts', '--once'], {
       cwd: root,
@@ -35,7 +35,17 @@ test.each([
     })
     const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
     expect([await child.exited, err]).toEqual([0, ''])
-    expect(out).toMatch(/first token after \d+ ms/)
+    expect(out.match(/first token after \d+ ms/g)).toHaveLength(3)
+    expect(out).toContain('Your name is Ann.')
+    expect(out).toContain('\n  1 load; in the order of their coming it would have been 4.\n')
+    expect([...out.matchAll(/^ {2}\d\. (\S+) +answered after/gm)].map(([, model]) => model)).toEqual([
+      'llama3.2:3b',
+      'llama3.2:3b',
+      'qwen3:8b',
+      'qwen3:8b',
+    ])
+    expect(out).toMatch(/\n {2}202 \{"job_id":"\w{26}",.*\n {2}queued\n(?: {2}loading\n)? {2}working\n {2}done\n/)
+    expect(out).toMatch(/GET \/jobs\/\w{26}: "Air is a mixture of gases/)
     expect(out).toContain(` ${foreman} status\n`)
     const [, url = '', target = ''] = /foreman (http:\S+) {3}simulated Ollama (http:\S+)/.exec(out) ?? []
     for (const address of [url, target]) {

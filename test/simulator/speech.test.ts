@@ -20,7 +20,32 @@ describe('what is said', () => {
   // The questions and the words looked for are those of Ollama's own integration tests.
   test.each([
     ['why is the sky blue? Be brief but factual in your reply', ['rayleigh', 'scatter', 'atmosphere']],
-    ['天空为什么是蓝色的?', ['rayleigh', 'scatter']],
+    ['天空为什么是蓝色的?', ['rayleigh', 'scatter', '散射', '频率']],
+    ['Write me a story in english with a lot of emojis', ['once', 'upon', 'water', '🌊']],
+    [
+      'write a long historical fiction story about christopher columbus.  use at least 10 facts from his actual journey',
+      ['explore', 'discover', 'ocean'],
+    ],
+    ['What country is this passage referring to?\nAustria never has wished for war. She is betraying us!', ['russia']],
+    ['Explain the physics involved in them.  Be brief in your reply', ['refract', 'light', 'wave']],
+    ['Explain the chemistry involved in them.  Be brief in your reply', ['water', 'prism']],
+    ['What are common myths related to them? Be brief in your reply', ['gold', 'rainbow']],
+    ['Can they form if there is no rain?  Be brief in your reply', ['mist', 'fog', 'water']],
+    ['Can they form if there are no clouds?  Be brief in your reply', ['droplet', 'sun']],
+    ['Do they happen on other planets? Be brief in your reply', ['venus', 'mars']],
+    ['Describe this image briefly.', ['llama', 'road', 'animal', 'cartoon']],
+    ['How many animals are in the image?', ['4']],
+    ['Is any animal carrying something? What is it?', ['briefcase']],
+    ['What famous image or album cover is this a parody of?', ['abbey road', 'beatles']],
+    ['What is the animal on the far left doing in this image?', ['laptop', 'desk']],
+    ['Are any of the animals wearing glasses? Describe what you see.', ['glasses']],
+    ["I'm showing you two images. What do they have in common, and how are they different?", ['llama']],
+    ['what does the text in this image say?', ['the ollam']],
+    ['What exact words are spoken in this audio?', ['sky', 'blue']],
+    ['Say hello in one word', ['hello']],
+    ['def fibonacci():', ['f(n)', 'n-1']],
+    ['Is it safe or unsafe?', ['safe']],
+    ['Write the sql for it', ['select', 'from']],
     ['why is the ocean blue? Be brief but factual in your reply', ['sunlight', 'scatter', 'water']],
     ['why is the color of dirt brown? Be brief but factual in your reply', ['soil', 'iron oxide', 'mineral']],
     ['how do rainbows form? Be brief but factual in your reply', ['raindrop', 'refract', 'spectrum']],
@@ -33,6 +58,14 @@ describe('what is said', () => {
     ['Is this spam? Answer yes or no.', ['yes']],
   ])('to "%s" has what a reader looks for', (prompt, words) => {
     for (const word of words) expect(said(prompt)).toContain(word)
+  })
+
+  test('remembers what was said before, as far as a person would try it', () => {
+    const after = (before: string, prompt: string) => answerTo({ prompt, before, format: null, toolResult: null })
+    expect(after('how do rainbows form?', 'tell me more!')).toContain('raindrops')
+    expect(after('hello\nMy name is Ann', 'What is my name?')).toBe('Your name is Ann.')
+    expect(said('My name is Ann')).toContain('hello ann')
+    expect(after('how do rainbows form?', 'What is the capital of France?')).toBe('Paris.')
   })
 
   test('to anything else says that it is simulated, and to nothing it greets', () => {
@@ -138,6 +171,24 @@ describe('a model that speaks words', () => {
     expect(last).toMatchObject({ content: 'The tool says: 12 degrees and fog' })
     expect(last.tool_calls).toBeUndefined()
     expect((await chat(rig, { messages: user('hello'), tools })).tool_calls).toBeUndefined()
+  })
+
+  test('knows a conversation on every API, and hears in every recording the same', async () => {
+    const rig = await speaking()
+    const turns = [...user('My name is Ann'), { role: 'assistant', content: 'Hello Ann!' }, ...user('What is my name?')]
+    expect((await chat(rig, { messages: turns })).content).toBe('Your name is Ann.')
+    const whole = { model: 'm', max_tokens: 100, messages: turns, reasoning_effort: 'none' }
+    for (const [path, body] of [
+      ['/v1/chat/completions', whole],
+      ['/v1/messages', whole],
+      ['/v1/responses', { model: 'm', input: turns }],
+    ] as const)
+      expect(JSON.stringify((await rig.ask(path, body)).json)).toContain('Your name is Ann.')
+    const form = new FormData()
+    form.set('model', 'm')
+    form.set('file', new Blob(['RIFF']), 'a.wav')
+    const heard = await fetch(`${rig.url}/v1/audio/transcriptions`, { method: 'POST', body: form })
+    expect(await heard.json()).toEqual({ text: 'Why is the sky blue?' })
   })
 
   test('speaks tokens to whoever counts them', async () => {
