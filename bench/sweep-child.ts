@@ -5,6 +5,7 @@ import { systemClock } from '../src/clock.ts'
 import { createJanitor } from '../src/engine/janitor.ts'
 import { openDatabase } from '../src/store/database.ts'
 import { createLedger } from '../src/store/ledger.ts'
+import { createLog } from '../src/store/log.ts'
 import { createQueue, type Queue } from '../src/store/queue.ts'
 import { createSweep, type Sweep } from '../src/store/sweep.ts'
 import { fillFinished, KEY } from './finished.ts'
@@ -67,14 +68,15 @@ const timed = (sweep: Sweep, stepsMs: Record<string, number>): Sweep => {
   return {
     deleteFinished: (...args) => time('delete', () => sweep.deleteFinished(...args)),
     shrink: () => time('shrink', () => sweep.shrink()),
-    checkpoint: sweep.checkpoint,
+    rest: () => sweep.rest(),
   }
 }
 
-const measure = async (db: Database): Promise<SweepTold> => {
+const measure = async (db: Database, path: string): Promise<SweepTold> => {
   const stepsMs: Record<string, number> = {}
   const lateness = createLateness()
-  const ledger = createLedger(db)
+  const log = createLog({ db, path, clock: systemClock, isInPlace: () => true })
+  const ledger = createLedger(db, null, undefined, log)
   const queue = createQueue({ db, ledger, maxQueue: 100 })
   let over = false
   const load = (async () => {
@@ -92,7 +94,7 @@ const measure = async (db: Database): Promise<SweepTold> => {
   const startedAt = performance.now()
   await new Promise<void>((resolve) => {
     const janitor = createJanitor({
-      sweep: timed(createSweep({ db, ledger, clock: systemClock }), stepsMs),
+      sweep: timed(createSweep({ db, ledger, clock: systemClock, log }), stepsMs),
       clock: { ...systemClock, after: (delayMs, run) => systemClock.after(delayMs / PAUSES_SHORTER, run) },
       emit: ({ event }) => event === 'swept' && resolve(),
       jobTtlMs: 3_600_000,
@@ -110,8 +112,9 @@ const measure = async (db: Database): Promise<SweepTold> => {
   return { stalls, aloneMs, longestMs, tookMs, stepsMs }
 }
 
-const opened = openDatabase(join(directory, 'foreman.db'))
+const path = join(directory, 'foreman.db')
+const opened = openDatabase(path)
 if (opened.kind !== 'opened') throw new Error(opened.message)
 fillFinished(opened.db, Number(jobs))
-process.send?.({ result: await measure(opened.db) })
+process.send?.({ result: await measure(opened.db, path) })
 process.exit()

@@ -23,14 +23,18 @@ const flags = [
   '--compile-exec-argv=--use-system-ca',
 ]
 
+/** The program, and what runs in threads of its own: each is begun by its place below src. */
+const entries = ['src/main.ts', 'src/store/checkpoint-thread.ts'].map((entry) => join(root, entry))
+
 const startedAt = performance.now()
 await rm(work, { recursive: true, force: true })
 await mkdir(work, { recursive: true })
 try {
-  const build = Bun.spawn(
-    [process.execPath, 'build', ...flags, join(root, 'src/main.ts'), '--outfile', join(work, 'foreman')],
-    { cwd: work, stdout: 'pipe', stderr: 'inherit' },
-  )
+  const build = Bun.spawn([process.execPath, 'build', ...flags, ...entries, '--outfile', join(work, 'foreman')], {
+    cwd: work,
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
   const said = await new Response(build.stdout).text()
   if ((await build.exited) !== 0) {
     console.error(said)

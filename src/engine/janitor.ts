@@ -8,7 +8,8 @@ export interface JanitorDeps {
   readonly sweep: {
     deleteFinished(completedBefore: number): Promise<number>
     shrink(): Promise<boolean>
-    checkpoint(): void
+    /** There is nothing else to do. */
+    rest(): Promise<void>
   }
   readonly clock: Clock
   readonly emit: Emit
@@ -50,7 +51,7 @@ export const createJanitor = ({ sweep, clock, emit, jobTtlMs, isBusy }: JanitorD
     let deleted = await deleteDue(signal)
     while (await shrinkSome(signal)) deleted += await deleteDue(signal)
     if (deleted > 0) emit({ event: 'swept', deleted })
-    if (!signal.aborted && !isBusy()) sweep.checkpoint()
+    if (!signal.aborted && !isBusy()) await sweep.rest()
     return IDLE_MS
   }
 

@@ -12,6 +12,8 @@ export type DataDirectory =
   | {
       readonly kind: 'opened'
       readonly db: Database
+      /** The database file. */
+      readonly path: string
       /** What is not as it should be and no reason to refuse. */
       readonly warnings: readonly string[]
       /** False once somebody has deleted, moved or replaced the files that are open. */
@@ -64,5 +66,5 @@ const openLocked = (
     db.close()
     lock.release()
   }
-  return { kind: 'opened', db, warnings, isInPlace: watchPlace(file), close }
+  return { kind: 'opened', db, path: file, warnings, isInPlace: watchPlace(file), close }
 }

@@ -40,7 +40,7 @@ const prepare = (db: Database, path: string, parts: readonly PartSchema[]): Open
   db.run('PRAGMA synchronous = FULL')
   db.run('PRAGMA busy_timeout = 100')
   db.run('PRAGMA cache_size = -16384')
-  // 8000 pages, 16 MB: a checkpoint costs milliseconds, so it happens rarely in a burst; the janitor does it when idle.
+  // 8000 pages, 16 MB, for as long as no thread moves the log (log.ts).
   db.run('PRAGMA wal_autocheckpoint = 8000')
   if (pragma(db, 'journal_mode') !== 'wal' || pragma(db, 'synchronous') !== 2)
     return {

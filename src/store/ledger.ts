@@ -1,6 +1,7 @@
 /** Group commit: every write of one turn of the event loop shares one transaction; a write is told only what is committed. */
 import { type Database, SQLiteError } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
+import { type LogGate, openGate } from './log.ts'
 
 /**
  * `promised` is a durable one of which somebody will be told that it is safe: it is refused when the file it would go to is no longer there.
@@ -110,6 +111,7 @@ export const createLedger = (
   db: Database,
   clock: Pick<Clock, 'after'> | null = null,
   isInPlace: () => boolean = () => true,
+  log: LogGate = openGate,
 ): Ledger => {
   const { totals, transact, isWritable } = createTransactor(db, isInPlace)
   let waiting: Pending[] = []
@@ -119,6 +121,7 @@ export const createLedger = (
   const commitBatch = (batch: readonly Pending[]) => {
     try {
       transact(batch)
+      log.committed()
       for (const p of batch) p.resolve()
     } catch (error) {
       // One bad write must not fail its neighbours: each is tried alone.
@@ -129,15 +132,16 @@ export const createLedger = (
   }
 
   const schedule = () => {
-    if (isScheduled || waiting.length === 0) return
+    if (isScheduled || log.isShut || waiting.length === 0) return
     isScheduled = true
     setImmediate(flush)
   }
 
   const flush = () => {
+    isScheduled = false
+    if (log.isShut) return
     const batch = waiting.slice(0, BATCH_MAX)
     waiting = waiting.slice(BATCH_MAX)
-    isScheduled = false
     schedule()
     commitBatch(batch)
   }
@@ -152,6 +156,7 @@ export const createLedger = (
     })
   }
 
+  log.onOpen(schedule)
   return {
     totals,
     isWritable,

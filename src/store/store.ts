@@ -4,6 +4,7 @@ import type { Clock } from '../domain/clock.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { createLedger } from './ledger.ts'
 import { createLine } from './line.ts'
+import { createLog } from './log.ts'
 import type { PartSchema } from './migrate.ts'
 import { createOutbox } from './outbox.ts'
 import { createQueue } from './queue.ts'
@@ -25,8 +26,9 @@ export interface StoreOptions {
 type OpenedDirectory = Extract<ReturnType<typeof openDataDirectory>, { kind: 'opened' }>
 
 const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }: StoreOptions) => {
-  const { db, warnings, isInPlace, close } = opened
-  const ledger = createLedger(db, machine, isInPlace)
+  const { db, path, warnings, isInPlace } = opened
+  const log = createLog({ db, path, clock: machine, isInPlace })
+  const ledger = createLedger(db, machine, isInPlace, log)
   const clock = createSteadyClock({ db, ledger, clock: machine })
   const { wallAt } = clock
   const line = createLine(db)
@@ -38,14 +40,17 @@ const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }:
     line,
     reader: createReader(db, wallAt),
     outbox: createOutbox({ db, ledger, clock, wallAt }),
-    sweep: createSweep({ db, ledger, clock }),
+    sweep: createSweep({ db, ledger, clock, log }),
     /** For the parts that own tables. */
     tables: { statement: <Row>(sql: string) => db.query<Row, SQLQueryBindings[]>(sql), write: ledger.write },
     /** What is not as it should be, but can be lived with. */
     warnings,
     isWritable: ledger.isWritable,
     isInPlace,
-    close,
+    close() {
+      log.close()
+      opened.close()
+    },
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Database } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
 import type { Ledger } from './ledger.ts'
+import type { Log } from './log.ts'
 
 export interface Sweep {
   /**
@@ -11,14 +12,15 @@ export interface Sweep {
   deleteFinished(completedBefore: number): Promise<number>
   /** Gives up to 100 free pages back to the file system. False when there was nothing to give. */
   shrink(): Promise<boolean>
-  /** Moves the WAL into the database and truncates it. */
-  checkpoint(): void
+  /** There is nothing else to do. */
+  rest(): Promise<void>
 }
 
 export interface SweepDeps {
   readonly db: Database
   readonly ledger: Ledger
-  readonly clock: Pick<Clock, 'monotonicMs' | 'after'>
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly log?: Pick<Log, 'rest'>
 }
 
 // 200 jobs with four transitions, a request and an artifact each take 3 ms; with artifacts of 64 KiB they would take 40.
@@ -28,9 +30,6 @@ const STEP_MS = 2
 // A receiver that hangs may owe jobs by the ten thousand: so many batches of them are passed over, each in a turn of its own, 0.3 ms.
 const BATCHES_OWED_MAX = 100
 const PAGES_MAX = 100
-// Left to themselves the pages of many steps are checkpointed by one commit, which takes 60 ms; a checkpoint of 4 takes 3,
-// and one after each step would ask the disk four times as often.
-const STEPS_PER_CHECKPOINT = 4
 
 interface Finished {
   readonly seq: number
@@ -51,7 +50,7 @@ interface Step {
 const beginning: Place = { seq: 0, completedAt: -1 }
 
 /** The sweep of one database. Its writes are quick: what a power cut brings back is swept again. */
-export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
+export const createSweep = ({ db, ledger, clock, log }: SweepDeps): Sweep => {
   const finished = db.query<Finished, [number, number, number]>(`SELECT seq, completed_at AS completedAt,
       EXISTS (SELECT 1 FROM webhooks WHERE job_seq = jobs.seq AND due_at IS NOT NULL) AS owes
     FROM jobs INDEXED BY jobs_finished
@@ -59,14 +58,6 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
     ORDER BY completed_at, seq LIMIT ${BATCH}`)
   const remove = db.query<unknown, [number]>('DELETE FROM jobs WHERE seq = ?1')
   const freePages = db.query<{ freelist_count: number }, []>('PRAGMA freelist_count')
-  let stepsInWal = 0
-  /** Moves what several steps have left in the log, in a turn of its own: whatever else is to be done comes between the step and the disk. */
-  const emptyLog = async () => {
-    stepsInWal = (stepsInWal + 1) % STEPS_PER_CHECKPOINT
-    if (stepsInWal !== 0) return
-    await new Promise<void>((resolve) => void clock.after(1, resolve))
-    db.run('PRAGMA wal_checkpoint(PASSIVE)')
-  }
   // Where the last step ended, so that those that owe are not looked at again by each step.
   let place = beginning
 
@@ -98,10 +89,7 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
       for (let i = 0; i < BATCHES_OWED_MAX; i++) {
         const { deleted, after, isLast } = await ledger.write('quick', () => deleteSome(completedBefore))
         place = isLast ? beginning : after
-        if (deleted > 0) {
-          await emptyLog()
-          return deleted
-        }
+        if (deleted > 0) return deleted
         if (isLast) break
       }
       return 0
@@ -109,9 +97,8 @@ export const createSweep = ({ db, ledger, clock }: SweepDeps): Sweep => {
     async shrink() {
       if ((freePages.get()?.freelist_count ?? 0) === 0) return false
       await ledger.write('quick', shrinkSome)
-      await emptyLog()
       return true
     },
-    checkpoint: () => db.run('PRAGMA wal_checkpoint(TRUNCATE)'),
+    rest: async () => log?.rest(),
   }
 }

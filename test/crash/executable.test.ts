@@ -1,6 +1,6 @@
 /** The compiled executable by itself: an empty directory, an empty environment, and nobody else's settings. */
 import { expect, test } from 'bun:test'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { version } from '../../package.json' with { type: 'json' }
 import { exitCode } from '../../src/cli/command.ts'
@@ -8,6 +8,7 @@ import { binaryPath, type Spawned, spawnBinary } from '../support/binary.ts'
 import { figure } from '../support/figures.ts'
 import { createLeftovers } from '../support/leftovers.ts'
 import { chat, prompt, spread } from '../support/lives.ts'
+import { eventually } from '../support/patience.ts'
 
 const { directory, kept } = createLeftovers()
 
@@ -144,4 +145,22 @@ test('it is small and starts fast', async () => {
   expect(Math.max(...startsMs)).toBeLessThan(1_000)
   expect(idleMegabytes ?? 0).toBeLessThan(150)
   expect(sizeMegabytes).toBeLessThan(150)
+})
+
+test('its log is moved by a thread of its own, which does not hold up a stop', async () => {
+  const env = own()
+  const serve = await run(['serve'], env)
+  const { url } = await serve.logged('serving')
+  const size = (name: string) => statSync(join(env.FOREMAN_DATA_DIR, name)).size
+  const body = JSON.stringify(prompt('m', 'x'.repeat(256 * 1024)))
+  // Of 8 MB the event loop itself would move nothing before the log has 16.
+  const submits = Array.from({ length: 32 }, () => fetch(`${url}/jobs`, { method: 'POST', body }))
+  for (const { status } of await Promise.all(submits)) expect(status).toBe(202)
+  await eventually(10_000, 'the thread has moved them', async () => size('foreman.db') > 4 * 1024 ** 2 || null)
+  expect(size('foreman.db-wal')).toBeLessThan(16 * 1024 ** 2)
+  const stoppedMs = performance.now()
+  serve.kill('SIGTERM')
+  expect(await serve.exited).toBe(exitCode.ok)
+  figure('L1', `stop beside the thread: ${(performance.now() - stoppedMs).toFixed(0)} ms`)
+  expect(serve.stderr()).toBe('')
 })

@@ -122,7 +122,7 @@ test('the janitor sweeps every 15 s and never holds the loop for more than 500 r
         return n
       },
       shrink: async () => false,
-      checkpoint: () => undefined,
+      rest: async () => undefined,
     },
     clock,
     emit: () => undefined,
@@ -150,7 +150,7 @@ test('a janitor whose database refuses tries again 15 s later', async () => {
         throw new Error('disk I/O error')
       },
       shrink: async () => false,
-      checkpoint: () => undefined,
+      rest: async () => undefined,
     },
     clock,
     emit: (event) => event.event === 'loop_failed' && failed.push(event.loop),
