@@ -13,7 +13,6 @@ import { restingRows } from './resting.ts'
 import { type Amounts, fullAmounts, quickAmounts, type Row, type Section } from './row.ts'
 import { startupRows } from './startup.ts'
 import { streamingRows } from './streaming.ts'
-import { sweepRows } from './sweep.ts'
 import { trafficRows } from './traffic.ts'
 import { waiterRows } from './waiters.ts'
 
@@ -29,8 +28,7 @@ const sections: readonly Section[] = [
   { name: 'start and memory', rows: startupRows },
   { name: 'traffic', rows: trafficRows },
   { name: 'backlog', rows: backlogRows },
-  { name: 'long table', rows: longTableRows },
-  { name: 'sweep', rows: sweepRows },
+  { name: 'long table and sweep', rows: longTableRows },
 ]
 
 const help = `bun run bench [--row NAME] [--rounds N] [--quick] [--write]

@@ -28,7 +28,7 @@ const small: readonly Turns[] = [
     asked: [rate(BARE, 0.24)],
   },
   { name: 'bypass, 1 client', call: calls.embed, clients: 1, sides: ['direct', BARE, 'foreman'], asked: [] },
-  { name: 'bypass, 16 clients', call: calls.embed, clients: 16, sides: QUEUELESS, asked: [rate(BARE, 0.85)] },
+  { name: 'bypass, 16 clients', call: calls.embed, clients: 16, sides: [BARE, 'foreman'], asked: [rate(BARE, 0.85)] },
   { name: 'bypass, 64 clients', call: calls.embed, clients: 64, sides: [BARE, 'foreman'], asked: [rate(BARE, 0.85)] },
 ]
 

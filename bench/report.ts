@@ -55,8 +55,8 @@ of the bare proxy with JSON and 0.21x with NDJSON at 16 clients, and 0.38 ms on 
   taken within a round, and each figure is the median over the rounds.
 - Processor is what Linux counts for all threads and children of a process, here divided by the calls.
 - Wake-ups are how often threads went to sleep of themselves. An idle foreman and one that owes webhooks rest a minute before they are looked at.
-- A long table's start is cold: its file is not in the page cache. The sweep runs with pauses a tenth of a foreman's; what it does in two
-  minutes is watched.
+- A long table's start is cold: its file is not in the page cache. The sweep runs with pauses a tenth of a foreman's; what it does in a
+  minute and a half is watched.
 - The claim is measured on the store alone, with five models in the backlog.
 - Memory is the resident set of the process; most of it is the executable itself, mapped from disk.
 `

@@ -57,13 +57,13 @@ export const fullAmounts: Amounts = {
   starts: 11,
   waiters: 1_000,
   many: 1_000_000,
-  etaJobs: 30,
-  hooked: 1_000,
+  etaJobs: 20,
+  hooked: 700,
   owed: 100_000,
   settlingMs: 60_000,
   restingMs: 30_000,
   trafficMs: 30_000,
-  sweepMs: 120_000,
+  sweepMs: 90_000,
 }
 
 export const quickAmounts: Amounts = {

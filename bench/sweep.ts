@@ -1,6 +1,5 @@
-/** How long the event loop stands still while the janitor sweeps very many finished jobs; in a process and a directory of their own. */
+/** How long the event loop stands still while the janitor sweeps very many finished jobs; in a process of its own. */
 import { join } from 'node:path'
-import { temporaryDirectory } from '../test/support/binary.ts'
 import { type Amounts, count, ms, promised, type Row, told } from './row.ts'
 
 /** What the process that sweeps has measured. */
@@ -15,38 +14,30 @@ export interface SweepTold {
   readonly stepsMs: Readonly<Record<string, number>>
 }
 
-const sweepOnce = async (directory: string, jobs: number, sweepMs: number): Promise<SweepTold> => {
+const sweepOnce = async (directory: string, sweepMs: number): Promise<SweepTold> => {
   let swept: SweepTold | undefined
-  const child = Bun.spawn(
-    [process.execPath, join(import.meta.dir, 'sweep-child.ts'), directory, String(jobs), String(sweepMs)],
-    {
-      stdin: 'ignore',
-      stdout: 'inherit',
-      stderr: 'inherit',
-      ipc: ({ result }: { readonly result: SweepTold }) => {
-        swept = result
-      },
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, 'sweep-child.ts'), directory, String(sweepMs)], {
+    stdin: 'ignore',
+    stdout: 'inherit',
+    stderr: 'inherit',
+    ipc: ({ result }: { readonly result: SweepTold }) => {
+      swept = result
     },
-  )
+  })
   await child.exited
   if (swept === undefined) throw new Error('bench/sweep-child.ts ended')
   return swept
 }
 
 /** As much of the sweep as comes in its time: steps are alike, and it goes on for minutes. */
-export const sweepRows = async ({ many: jobs, sweepMs }: Amounts): Promise<Row[]> => {
-  const directory = temporaryDirectory()
-  try {
-    const { aloneMs, longestMs, tookMs, stalls, stepsMs } = await sweepOnce(directory.path, jobs, sweepMs)
-    const name = `sweep of ${count(jobs)} finished jobs under a light load`
-    const steps = Object.entries(stepsMs).map(([step, longest]) => `${step} ${ms(longest)}`)
-    return [
-      promised(`${name}: longest stall of the event loop`, ms(longestMs), '<= 20 ms', longestMs <= 20),
-      told(`${name}: stalls over 20 ms`, `${stalls} in ${(tookMs / 1_000).toFixed(0)} s`),
-      told(`${name}: longest stall without the sweep`, ms(aloneMs)),
-      told(`${name}: longest step of each kind`, steps.join(', ')),
-    ]
-  } finally {
-    directory.remove()
-  }
+export const sweepRows = async (directory: string, { many: jobs, sweepMs }: Amounts): Promise<Row[]> => {
+  const { aloneMs, longestMs, tookMs, stalls, stepsMs } = await sweepOnce(directory, sweepMs)
+  const name = `sweep of ${count(jobs)} finished jobs under a light load`
+  const steps = Object.entries(stepsMs).map(([step, longest]) => `${step} ${ms(longest)}`)
+  return [
+    promised(`${name}: longest stall of the event loop`, ms(longestMs), '<= 20 ms', longestMs <= 20),
+    told(`${name}: stalls over 20 ms`, `${stalls} in ${(tookMs / 1_000).toFixed(0)} s`),
+    told(`${name}: longest stall without the sweep`, ms(aloneMs)),
+    told(`${name}: longest step of each kind`, steps.join(', ')),
+  ]
 }

@@ -31,13 +31,13 @@ export const trafficRows = ({ trafficMs }: Amounts): Promise<Row[]> =>
     const target = keep(await startServer('target.ts'))
     const bare = keep(await startServer('bare-proxy.ts', `http://127.0.0.1:${target.port}`))
     const foreman = keep(await startForeman(target.port))
-    const loaded = (port: number, path: string) =>
+    const loaded = (port: number, path: string, forMs: number) =>
       longestLookMs(
         `http://127.0.0.1:${port}${path}`,
-        runWrk({ ...calls.chat, port, clients: CLIENTS, seconds: trafficMs / 1_000 }),
+        runWrk({ ...calls.chat, port, clients: CLIENTS, seconds: forMs / 1_000 }),
       )
-    const bareMs = await loaded(bare.port, '/api/version')
-    const longestMs = await loaded(foreman.port, '/livez')
+    const bareMs = await loaded(bare.port, '/api/version', trafficMs / 3)
+    const longestMs = await loaded(foreman.port, '/livez', trafficMs)
     return [
       told(`${name}: bare proxy`, ms(bareMs)),
       promised(`${name}: foreman`, ms(longestMs), '<= 20 ms', longestMs <= 20),
