@@ -12,8 +12,9 @@ if (files.length === 0) {
   process.exit(wanted.length === 0 ? 0 : 1)
 }
 
-print(`long tests in ${files.length} files`)
-const run = await runTests({ files, timeoutMs: 6 * 3_600_000, print })
+const seed = Math.floor(Math.random() * 2 ** 31)
+print(`long tests in ${files.length} files, order: --seed ${seed}`)
+const run = await runTests({ files, seed, timeoutMs: 6 * 3_600_000, print })
 
 /** What test/support/figures.ts prints: the word figure, the promise, what was measured, the value; tabs between. */
 const figures = run.said

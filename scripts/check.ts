@@ -1,7 +1,10 @@
 /** The one gate: types, lint, build and every test but the long ones; it ends with `N passed, N failed` and must never hide a failure. */
+import { parseArgs } from 'node:util'
+import { runInLanes } from './lanes.ts'
 import { runBun } from './step.ts'
-import { runTests } from './test-run.ts'
 
+const { values } = parseArgs({ options: { seed: { type: 'string' } } })
+const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31))
 const print = (line: string) => console.log(line)
 let passed = 0
 let failed = 0
@@ -25,8 +28,8 @@ for (const [name, args] of gates) {
 const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(`${import.meta.dir}/..`)]
   .filter((file) => !file.startsWith('test/long/'))
   .sort()
-print(`tests in ${files.length} files`)
-const tests = await runTests({ files, timeoutMs: 60_000, print })
+print(`tests in ${files.length} files, order: --seed ${seed}`)
+const tests = await runInLanes({ files, seed, timeoutMs: 60_000, print })
 passed += tests.passed
 failed += tests.failed
 print(`${tests.failed === 0 ? 'ok  ' : 'FAIL'} tests ${tests.seconds.toFixed(1)} s, ${tests.skipped} skipped`)

@@ -16,12 +16,14 @@ export interface TestRun {
 export interface TestRunOptions {
   /** Paths from the repository's root. */
   readonly files: readonly string[]
+  /** The order of files and tests. */
+  readonly seed: number
   readonly timeoutMs: number
   readonly print: (line: string) => void
 }
 
 /** One bun process for all files, in random order; a file is printed when it is done, with all its output if it failed. */
-export const runTests = async ({ files, timeoutMs, print }: TestRunOptions): Promise<TestRun> => {
+export const runTests = async ({ files, seed, timeoutMs, print }: TestRunOptions): Promise<TestRun> => {
   const directory = await mkdtemp(join(tmpdir(), 'foreman-check-'))
   const report = join(directory, 'junit.xml')
   const progress = createProgress(print)
@@ -29,7 +31,7 @@ export const runTests = async ({ files, timeoutMs, print }: TestRunOptions): Pro
     const run = await runBun(
       [
         'test',
-        '--randomize',
+        `--seed=${seed}`,
         `--timeout=${timeoutMs}`,
         '--reporter=junit',
         `--reporter-outfile=${report}`,
@@ -65,9 +67,11 @@ const createProgress = (print: (line: string) => void) => {
   let file = ''
   let lines: string[] = []
   let ran = 0
+  let startedAt = 0
   const end = () => {
     const failed = lines.some((line) => line.startsWith('(fail)') || /^\s*error: /.test(line))
-    if (file !== '') print(`  ${failed ? 'FAIL' : 'ok  '} ${file} (${ran})`)
+    if (file !== '')
+      print(`  ${failed ? 'FAIL' : 'ok  '} ${file} (${ran}) ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`)
     if (failed) print(lines.map((line) => `       ${line}`).join('\n'))
     file = ''
     lines = []
@@ -78,11 +82,11 @@ const createProgress = (print: (line: string) => void) => {
     if (header) {
       end()
       file = header[1] ?? ''
+      startedAt = performance.now()
       return
     }
     // bun repeats the failures below its last file; they are not that file's.
     if (/^\s*(\d+ tests? (failed|skipped|todo)|--seed=)/.test(line)) end()
-    if (line.includes('--seed=')) print(`  order: ${line.trim()}`)
     if (file === '') return
     if (/^\((pass|fail)\)/.test(line)) ran += 1
     if (!line.startsWith('(pass)')) lines.push(line)

@@ -1,7 +1,8 @@
 import { expect, test } from 'bun:test'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import { alone, batchesOf, longest, runInLanes, waiting } from '../../scripts/lanes.ts'
 import { countCases } from '../../scripts/test-run.ts'
 
 const root = `${import.meta.dir}/../..`
@@ -14,6 +15,42 @@ test('the gate counts passed, failed and skipped cases of a report', () => {
   </testsuite></testsuites>`
   expect(countCases(xml)).toEqual({ passed: 2, failed: 2, skipped: 1 })
   expect(countCases('')).toEqual({ passed: 0, failed: 0, skipped: 0 })
+})
+
+test('every test file runs once, in another order with another seed; what wants the machine alone is not beside others', () => {
+  const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(root)]
+  const beside = batchesOf(files, 1).flat()
+  expect([...beside, ...waiting, ...alone].toSorted()).toEqual(files.toSorted())
+  expect(batchesOf(files, 1)).toEqual(batchesOf(files, 1))
+  expect(batchesOf(files, 2)).not.toEqual(batchesOf(files, 1))
+  expect(beside.slice(0, longest.length)).toEqual(longest)
+})
+
+test('side by side no outcome is lost: passed, failed, skipped, a process that ends and a file that does not load', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'foreman-lanes-'))
+  const bodies = {
+    good: 'test("good", () => {}); test.skip("skipped", () => {})',
+    bad: 'test("good", () => {}); test("bad", () => { console.log("words of the bad"); expect(1).toBe(2) })',
+    ended: 'test("good", () => {}); test("ended", () => process.exit(0))',
+    unread: 'throw new Error("words of the unread")',
+  }
+  const files = Object.keys(bodies).map((name) => relative(root, join(directory, `${name}.test.ts`)))
+  for (const [name, body] of Object.entries(bodies))
+    await Bun.write(join(directory, `${name}.test.ts`), `import { expect, test } from 'bun:test'\n${body}\n`)
+  const printed: string[] = []
+  const options = { seed: 1, timeoutMs: 5_000, print: (line: string) => printed.push(line) }
+  const runs = await Promise.all(files.map((file) => runInLanes({ ...options, files: [file] })))
+  expect(runs.map(({ passed, failed, skipped }) => [passed, failed, skipped])).toEqual([
+    [1, 0, 1],
+    [1, 1, 0],
+    [0, 1, 0],
+    [0, 1, 0],
+  ])
+  const together = await runInLanes({ ...options, files })
+  expect([together.passed + together.failed > 0, together.failed >= 1]).toEqual([true, true])
+  for (const words of ['words of the bad', 'words of the unread', 'the test run itself ended'])
+    expect(printed.join('\n')).toContain(words)
+  await rm(directory, { recursive: true })
 })
 
 test.each([
