@@ -10,12 +10,12 @@ const HOURS = 250
 
 test(`${KILLS} kill -9 of the managed child under load`, async () => {
   const { jobs, calls, backMs } = await killTheChild(KILLS, seedOf('child kills'))
-  figure('T5', `${KILLS} kill -9 of the managed child, ${jobs} jobs and ${calls} calls`, `back: ${spread(backMs)}`)
+  figure('T9', `${KILLS} kill -9 of the managed child, ${jobs} jobs and ${calls} calls`, `back: ${spread(backMs)}`)
 }, 1_800_000)
 
 test(`${KILLS} kill -9 of foreman with a managed child`, async () => {
   const { takenUp, started, jobs } = await killTheForeman(KILLS, seedOf('foreman kills'))
-  figure('T5', `${KILLS} kill -9 of foreman, ${jobs} jobs`, `taken up ${takenUp} times, started ${started}`)
+  figure('T9', `${KILLS} kill -9 of foreman, ${jobs} jobs`, `taken up ${takenUp} times, started ${started}`)
 }, 1_800_000)
 
 test.each(['own', 'adopt'] as const)(
@@ -23,7 +23,7 @@ test.each(['own', 'adopt'] as const)(
   async (manage) => {
     const { jobs, restarts } = await busyFor(manage, HOURS, seedOf(`busy ${manage}`))
     expect(restarts).toBe(0)
-    figure('T5', `${HOURS} busy virtual hours (${manage}), ${jobs} jobs`, `${restarts} restarts`)
+    figure('T9', `${HOURS} busy virtual hours (${manage}), ${jobs} jobs`, `${restarts} restarts`)
   },
   1_800_000,
 )

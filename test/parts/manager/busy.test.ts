@@ -8,5 +8,5 @@ const HOURS = 5
 test.each(['own', 'adopt'] as const)(`${HOURS} busy virtual hours, %s: nothing is restarted`, async (manage) => {
   const { jobs, restarts, hours } = await busyFor(manage, HOURS, seedOf(`busy ${manage}`))
   expect(restarts).toBe(0)
-  figure('T5', `${hours} busy virtual hours (${manage}), ${jobs} jobs, restarts: ${restarts}`)
+  figure('T9', `${hours} busy virtual hours (${manage}), ${jobs} jobs, restarts: ${restarts}`)
 })

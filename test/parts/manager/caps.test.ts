@@ -73,7 +73,7 @@ test('a child that dies at once, for ever: 24 virtual hours hold to the bounds, 
   expect(world.part().status?.()).toMatchObject({ state: 'running' })
   expect(world.alarms('quarantine')).toEqual(['raised', 'resolved'])
   expect(world.bench.eventsOf('job_done').map(({ jobId }) => jobId)).toEqual(['job'])
-  figure('T5', `a child that dies at once, 24 virtual hours, most tries in an hour 6: ${tries.length} tries`)
+  figure('T9', `a child that dies at once, 24 virtual hours, most tries in an hour 6: ${tries.length} tries`)
 })
 
 test('it does not come up at the start: three tries, then quarantine, and foreman serves', async () => {

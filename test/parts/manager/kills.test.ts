@@ -10,11 +10,11 @@ const FOREMAN_KILLS = 10
 test(`${CHILD_KILLS} kill -9 of the child under load`, async () => {
   const { jobs, calls, backMs } = await killTheChild(CHILD_KILLS, seedOf('child kills'))
   expect(Math.max(...backMs)).toBeLessThan(10_000)
-  figure('T5', `${CHILD_KILLS} kill -9 of the managed child, ${jobs} jobs and ${calls} calls, back: ${spread(backMs)}`)
+  figure('T9', `${CHILD_KILLS} kill -9 of the managed child, ${jobs} jobs and ${calls} calls, back: ${spread(backMs)}`)
 }, 60_000)
 
 test(`${FOREMAN_KILLS} kill -9 of foreman with a managed child`, async () => {
   const { takenUp, started, jobs } = await killTheForeman(FOREMAN_KILLS, seedOf('foreman kills'))
   expect(takenUp).toBeGreaterThan(0)
-  figure('T5', `${FOREMAN_KILLS} kill -9 of foreman, ${jobs} jobs: taken up ${takenUp} times, started ${started}`)
+  figure('T9', `${FOREMAN_KILLS} kill -9 of foreman, ${jobs} jobs: taken up ${takenUp} times, started ${started}`)
 }, 60_000)
