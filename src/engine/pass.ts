@@ -112,11 +112,15 @@ const again = (body: ReplyBody, { pieces, next }: Opening): ReplyBody => {
   }
 }
 
+/** All that has come of an answer, in one piece. */
+const beginning = ({ pieces }: Opening): Uint8Array =>
+  pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : concat(pieces)
+
 /** Passes an answer on in one piece; one that is large and a model's goes on as it comes. */
 export const passWhole = async (deps: PassDeps, reply: Answered, caller: Caller): Promise<Outcome> => {
   const body = endedWhenComplete(reply.body, deps.clock, isJson)
   const opening = await readOpening(body, deps.saw, (_, total) => reply.status < 300 && total > HELD_BYTES_MAX)
-  if (opening.next === null && whoseStream('', concat(opening.pieces.slice(0, 1))).kind === 'ollama')
+  if (opening.next === null && whoseStream('', opening.pieces[0] ?? new Uint8Array(0)).kind === 'ollama')
     return passLarge(deps, reply, caller, opening)
   const read = await readOwnAnswer(deps, { ...reply, body: again(body, opening) }, caller)
   if (read.kind !== 'answer') return read
@@ -162,7 +166,7 @@ export const passStream = async (deps: PassDeps, reply: Answered, caller: Caller
   const contentType = headerOf(headers, 'content-type')
   const encoded = headerOf(headers, 'content-encoding') !== ''
   const opening = await readOpening(body, deps.saw, isOpening)
-  const whose = whoseOpening(contentType, encoded, concat(opening.pieces))
+  const whose = whoseOpening(contentType, encoded, beginning(opening))
   const away = await awayIf(deps, whose, headers)
   if (away !== null) {
     body.cancel()

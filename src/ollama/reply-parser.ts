@@ -1,4 +1,5 @@
 /** Reads HTTP/1.1 answers out of bytes, however the network cut them; pure, and it must never guess past malformed framing. */
+import { CR, hexDigit, LF, SEMICOLON } from './octets.ts'
 import { parseReplyHead, type ReplyHead } from './reply-head.ts'
 
 /** Receives what the parser finds, in order and synchronously: one head, the pieces of the body, and the end. */
@@ -16,10 +17,10 @@ const HEAD_BYTES_MAX = 65_536
 const CHUNK_LINE_BYTES_MAX = 1024
 // A chunk up to here is handed on whole, so that half a token's line never is; a longer one goes on as it comes.
 const WHOLE_CHUNK_BYTES_MAX = 65_536
+// 12 hexadecimal digits are 256 TiB: more is nonsense, and would leave the safe integers soon after.
+const SIZE_DIGITS_MAX = 12
+const SIZE_MAX = 0xffff_ffff_ffff
 const HEAD_END = Buffer.from('\r\n\r\n')
-const CR = 13
-const LF = 10
-const SEMICOLON = 59
 const empty = Buffer.alloc(0)
 
 type Step = 'head' | 'length' | 'close' | 'size' | 'data' | 'data-end' | 'trailer'
@@ -179,17 +180,21 @@ export class ReplyParser {
   }
 
   #sizeLine(): boolean {
-    const end = this.#lineEnd(CHUNK_LINE_BYTES_MAX, 'chunk size')
-    if (end < 0) return false
+    const input = this.#input
     let at = this.#at
     let size = 0
-    for (let digit = hexDigit(this.#input[at]); digit >= 0; digit = hexDigit(this.#input[++at]))
-      size = size * 16 + digit
-    // 12 hexadecimal digits are 256 TiB: more is nonsense, and would leave the safe integers soon after.
-    if (at === this.#at || size > 0xffff_ffff_ffff) return this.#fail('bad chunk size')
-    while (this.#input[at] === 32 || this.#input[at] === 9) at++
-    if (at < end && this.#input[at] !== SEMICOLON) return this.#fail('bad chunk size')
-    this.#at = end + 2
+    for (let digit = hexDigit(input[at]); digit >= 0; digit = hexDigit(input[++at])) size = size * 16 + digit
+    const digits = at - this.#at
+    // Nearly always the line is a short number and nothing else.
+    if (digits === 0 || digits > SIZE_DIGITS_MAX || input[at] !== CR || input[at + 1] !== LF) {
+      const end = this.#lineEnd(CHUNK_LINE_BYTES_MAX, 'chunk size')
+      if (end < 0) return false
+      if (digits === 0 || size > SIZE_MAX) return this.#fail('bad chunk size')
+      while (input[at] === 32 || input[at] === 9) at++
+      if (at < end && input[at] !== SEMICOLON) return this.#fail('bad chunk size')
+      at = end
+    }
+    this.#at = at + 2
     this.#size = size
     this.#missing = size
     if (size > 0) this.chunks++
@@ -237,11 +242,4 @@ export class ReplyParser {
     this.#at = end + 2
     return blank ? this.#finished() : true
   }
-}
-
-const hexDigit = (byte: number | undefined): number => {
-  if (byte === undefined) return -1
-  if (byte >= 48 && byte <= 57) return byte - 48
-  const letter = byte | 32
-  return letter >= 97 && letter <= 102 ? letter - 87 : -1
 }

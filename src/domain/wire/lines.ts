@@ -14,13 +14,13 @@ export interface LineReader {
 
 interface LineReaderOptions {
   readonly maxBytes?: number
-  /** Which of the lines that came together are to be read, judged by the last of them; all by default. */
-  readonly wants?: (last: Uint8Array) => 'all' | 'last' | 'none'
+  /** Looks at the last of the lines that came together, from `start` to `end`; true when that says all there is to know of them. */
+  readonly isEnough?: (bytes: Uint8Array, start: number, end: number) => boolean
 }
 
 /** Hands every line to `read`, without its newline, whatever pieces it came in. A line longer than the bound is left out. */
 export const createLineReader = (read: (line: string) => void, options: LineReaderOptions = {}): LineReader => {
-  const { maxBytes = LINE_MAX_BYTES, wants = () => 'all' } = options
+  const { maxBytes = LINE_MAX_BYTES, isEnough = () => false } = options
   let tail: Uint8Array[] = []
   let tailBytes = 0
   let isLost = false
@@ -39,16 +39,14 @@ export const createLineReader = (read: (line: string) => void, options: LineRead
     if (isLost) tail = []
     else tail.push(piece.slice())
   }
-  const takeAll = (lines: Uint8Array) => {
-    let end = lines.length
-    while (lines[end - 1] === NEWLINE || lines[end - 1] === RETURN) end--
-    if (end === 0) return read('')
-    const start = lines.lastIndexOf(NEWLINE, end - 1) + 1
-    const last = lines.subarray(start, end)
-    const wanted = wants(last)
-    if (start > 0 && wanted === 'all')
-      for (const line of decoder.decode(lines.subarray(0, start - 1)).split('\n')) read(line)
-    if (wanted !== 'none') read(decoder.decode(last))
+  /** Whole lines, from `from` to just behind the last newline. */
+  const takeAll = (bytes: Uint8Array, from: number, to: number) => {
+    let end = to
+    while (end > from && (bytes[end - 1] === NEWLINE || bytes[end - 1] === RETURN)) end--
+    if (end === from) return read('')
+    const start = Math.max(from, bytes.lastIndexOf(NEWLINE, end - 1) + 1)
+    if (isEnough(bytes, start, end)) return
+    for (const line of decoder.decode(bytes.subarray(from, end)).split('\n')) read(line)
   }
   return {
     push(bytes) {
@@ -60,7 +58,7 @@ export const createLineReader = (read: (line: string) => void, options: LineRead
         start = end + 1
       }
       const end = bytes.lastIndexOf(NEWLINE)
-      if (end >= start) takeAll(bytes.subarray(start, end + 1))
+      if (end >= start) takeAll(bytes, start, end + 1)
       if (end + 1 < bytes.length) keep(bytes.subarray(end + 1))
     },
     flush() {

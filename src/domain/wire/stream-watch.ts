@@ -136,9 +136,11 @@ const ordinary: Record<Exclude<Flavour, 'native'>, RegExp> = {
 // As the last member of a line it can only be the line's own.
 const OPEN = new TextEncoder().encode('"done":false}')
 
-const isOpenNative = (line: Uint8Array): boolean => {
-  const start = line.length - OPEN.length
-  return start > 0 && OPEN.every((byte, at) => line[start + at] === byte)
+const isOpenNative = (bytes: Uint8Array, start: number, end: number): boolean => {
+  const from = end - OPEN.length
+  if (from <= start) return false
+  for (let at = 0; at < OPEN.length; at++) if (bytes[from + at] !== OPEN[at]) return false
+  return true
 }
 
 /** Whether an answer of this content type is passed on piece by piece. */
@@ -154,10 +156,17 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
   }
   const opaque = encoded || (flavour !== 'native' && contentType.startsWith('application/x-ndjson'))
   const read = opaque ? readOpaque : readers[flavour]
-  const wants = (last: Uint8Array) => {
-    if (opaque) return 'last'
-    if (flavour === 'native') return seen.hasText && isOpenNative(last) ? 'none' : 'all'
-    return ordinary[flavour].test(new TextDecoder().decode(last)) ? 'last' : 'all'
+  const decoder = new TextDecoder()
+  const isEnough = (bytes: Uint8Array, start: number, end: number): boolean => {
+    if (flavour === 'native' && !opaque) {
+      if (!isOpenNative(bytes, start, end)) return false
+      seen.hasText ||= TEXT.test(decoder.decode(bytes.subarray(start, end)))
+      return seen.hasText
+    }
+    const line = decoder.decode(bytes.subarray(start, end))
+    if (flavour !== 'native' && !opaque && !ordinary[flavour].test(line)) return false
+    read(line, seen)
+    return true
   }
   let ending = false
   let torn = false
@@ -166,7 +175,7 @@ export const createStreamWatch = (flavour: Flavour, contentType: string, encoded
     if (ending) torn = parse(line) === null
     read(line, seen)
   }
-  const lines = createLineReader(readLine, { wants })
+  const lines = createLineReader(readLine, { isEnough })
   return {
     push: (bytes) => lines.push(bytes),
     endsWithBody: opaque,
@@ -206,11 +215,15 @@ export const createEndWatch = (): Omit<StreamWatch, 'endsWithBody' | 'state'> =>
   let end: Uint8Array = new Uint8Array(0)
   return {
     push(bytes) {
-      end = (bytes.length < END_BYTES ? concat([end, bytes]) : bytes).slice(-END_BYTES)
+      // A long piece is kept as it is until the next one comes, not copied.
+      end = bytes.length < END_BYTES ? concat([end.subarray(-END_BYTES), bytes]) : bytes
     },
     isFinal: false,
     usage() {
-      const counts = [...new TextDecoder().decode(end).matchAll(COUNT)].map(([, name, count]) => [name, Number(count)])
+      const counts = [...new TextDecoder().decode(end.subarray(-END_BYTES)).matchAll(COUNT)].map(([, name, count]) => [
+        name,
+        Number(count),
+      ])
       const named = Object.fromEntries(counts)
       return usageOf({ ...named, usage: named })
     },

@@ -82,6 +82,14 @@ describe('native', () => {
     expect(kindOf('native', text)).toBe('final')
   })
 
+  test('text is seen wherever it stands among lines that came together', () => {
+    const silent = '{"model":"m","message":{"role":"assistant","content":""},"done":false}\n'
+    expect(kindOf('native', silent + nativePiece + silent)).toBe('cut')
+    expect(kindOf('native', silent + silent + nativePiece)).toBe('cut')
+    expect(watched('native', [silent + silent, silent]).kind).toBe('open')
+    expect(watched('native', [nativePiece + silent, silent + nativeFinal])).toEqual({ kind: 'final', usage })
+  })
+
   test('an error line ends it, and its client has seen it', () => {
     expect(watched('native', [nativePiece, '{"error":"cuda error"}\n'])).toMatchObject({
       kind: 'error',
