@@ -1,4 +1,4 @@
-/** Two simulators, one of them behind a foreman, all from the executable; everything is gone when it is closed. */
+/** Two simulators, one of them behind two foremen, one of which wants a token in the path; all from the executable, and gone when it is closed. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,8 @@ export interface ClientBench {
 }
 
 const executable = join(import.meta.dir, '../../dist/foreman')
+
+const TOKEN = 'open-sesame'
 
 // A token each 10 ms: a stream can be interrupted, and the whole run is short.
 const pace = ['--load', '0', '--first-token', '10ms', '--tokens-per-second', '100', '--max-loaded-models', '4']
@@ -36,7 +38,7 @@ const firstWith = async (output: ReadableStream<Uint8Array>, member: string): Pr
   }
 }
 
-/** Starts all three. `waitMs`: how long the queue is kept busy in the case that waits; `limitMs`: what an impatient client bears. */
+/** Starts all of them. `waitMs`: how long the queue is kept busy in the case that waits; `limitMs`: what an impatient client bears. */
 export const startBench = async ({
   waitMs,
   limitMs,
@@ -45,7 +47,7 @@ export const startBench = async ({
   readonly limitMs: number
 }): Promise<ClientBench> => {
   const children: Bun.Subprocess[] = []
-  const dataDir = mkdtempSync(join(tmpdir(), 'foreman-clients-'))
+  const directory = mkdtempSync(join(tmpdir(), 'foreman-clients-'))
   const start = (args: readonly string[], env: Record<string, string>, member: string) => {
     const child = Bun.spawn([executable, ...args], {
       env,
@@ -60,32 +62,42 @@ export const startBench = async ({
   const simulate = () =>
     start(['simulate', '--addr', '127.0.0.1:0', '--control-port', '0', '--json', ...pace], {}, 'control_url')
   const [first, second] = await Promise.all([simulate(), simulate()])
-  const env = {
-    FOREMAN_ADDR: '127.0.0.1:0',
-    FOREMAN_OLLAMA_URL: String(second['url']),
-    FOREMAN_DATA_DIR: dataDir,
-    FOREMAN_POLL_INTERVAL: '1s',
-    // Longer than a sign of life takes: a head may have gone out before it is over.
-    FOREMAN_UNREACHABLE_DEADLINE: '2s',
+  const serve = (name: string, settings: Record<string, string>) => {
+    const env = {
+      FOREMAN_ADDR: '127.0.0.1:0',
+      FOREMAN_OLLAMA_URL: String(second['url']),
+      FOREMAN_DATA_DIR: join(directory, name),
+      ...settings,
+    }
+    return start(['serve'], env, 'url')
   }
-  const serving = await start(['serve'], env, 'url')
-  const sideOf = (name: Side['name'], url: unknown, control: unknown, foreman: string): Side => ({
-    name,
-    env: {
-      BASE: String(url),
-      CONTROL: String(control),
-      FOREMAN: foreman,
-      WAIT_MS: String(waitMs),
-      LIMIT_MS: String(limitMs),
-    },
-  })
+  const [open, closed] = await Promise.all([
+    // The deadline is longer than a sign of life takes: a head may have gone out before it is over.
+    serve('open', { FOREMAN_POLL_INTERVAL: '1s', FOREMAN_UNREACHABLE_DEADLINE: '2s' }),
+    serve('closed', { FOREMAN_TOKEN: TOKEN, FOREMAN_TOKEN_IN_PATH: 'true' }),
+  ])
+  const times = { WAIT_MS: String(waitMs), LIMIT_MS: String(limitMs) }
+  const direct = String(first['url'])
+  const through = String(open['url'])
   return {
-    direct: sideOf('direct', first['url'], first['control_url'], ''),
-    through: sideOf('through', serving['url'], second['control_url'], String(serving['url'])),
+    direct: {
+      name: 'direct',
+      env: { BASE: direct, TOKEN_BASE: direct, CONTROL: String(first['control_url']), FOREMAN: '', ...times },
+    },
+    through: {
+      name: 'through',
+      env: {
+        BASE: through,
+        TOKEN_BASE: `${closed['url']}/${TOKEN}`,
+        CONTROL: String(second['control_url']),
+        FOREMAN: through,
+        ...times,
+      },
+    },
     async close() {
       for (const child of children) child.kill()
       await Promise.all(children.map((child) => child.exited))
-      rmSync(dataDir, { recursive: true, force: true })
+      rmSync(directory, { recursive: true, force: true })
     },
   }
 }

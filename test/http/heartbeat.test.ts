@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { heartbeatMs } from '../../src/http/ollama/heartbeat.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { type RunningForeman, runForeman } from '../support/foreman.ts'
-import { type GenerationPath, generation, generationPaths } from '../support/generation-call.ts'
+import { type GenerationPath, generation, generationPaths, seenBy } from '../support/generation-call.ts'
 import { createHastyClock } from '../support/hasty-clock.ts'
 import { healthIs, polled } from '../support/health.ts'
 import { askOnce, headerOf, openClient } from '../support/wire-client.ts'
@@ -107,6 +107,23 @@ describe('a refusal that comes after the first sign of life', () => {
     expect([answer.status, answer.ending === 'complete']).toEqual([200, false])
     expect(answer.body.toString()).toMatch(/^ +\{"error":\{"message":"the target could not be reached: /)
   }, 30_000)
+})
+
+describe('a stream that breaks behind the signs of life', () => {
+  const faults = [
+    { kind: 'reset', phase: 'mid-body', chunks: 2, times: 1 },
+    { kind: 'error-mid-stream', text: 'the runner died', chunks: 2, times: 1 },
+  ] as const
+  for (const path of generationPaths)
+    for (const fault of faults)
+      test(`on ${path} by ${fault.kind} says so in its own way`, async () => {
+        // Loaded, so that the fault meets the stream and not its load.
+        await askOnce(foreman.port, generation(path, { stream: false, prompt: '[[n=1]]' }))
+        simulator.fault({ ...fault, path })
+        const answer = await askOnce(foreman.port, asked(path, true))
+        expect(answer.body.toString()).toMatch(/^(: waiting| )/)
+        expect(seenBy(path, true, answer)).toBe('error in the stream')
+      }, 30_000)
 })
 
 test('a client that leaves after the first sign of life is gone from the queue', async () => {

@@ -363,6 +363,28 @@ func wholeCases(add func(string, act)) {
 	})
 }
 
+// What the command line does first, with a token that only its host's path can carry.
+func tokenCases(by *api.Client, add func(string, act)) {
+	add("path-token heartbeat", func(ctx context.Context) (result, error) { return true, by.Heartbeat(ctx) })
+	add("path-token show", func(ctx context.Context) (result, error) {
+		answer, err := by.Show(ctx, &api.ShowRequest{Model: chatModel})
+		if err != nil {
+			return nil, err
+		}
+		return answer.Modelfile, nil
+	})
+	add("path-token chat", func(ctx context.Context) (result, error) { return chat(ctx, by, chatModel, sky, nothing) })
+	add("path-token unknown-model", func(ctx context.Context) (result, error) { return chat(ctx, by, "nope", sky, nothing) })
+}
+
+func clientAt(base string, by *http.Client) *api.Client {
+	address, err := url.Parse(base)
+	if err != nil {
+		panic(err)
+	}
+	return api.NewClient(address, by)
+}
+
 func raised(err error) result {
 	status := 0
 	var told api.StatusError
@@ -384,13 +406,8 @@ func versionOf(path string) string {
 }
 
 func main() {
-	address, err := url.Parse(base)
-	if err != nil {
-		panic(err)
-	}
-	client = api.NewClient(address, http.DefaultClient)
-	patience := &http.Transport{ResponseHeaderTimeout: limit}
-	impatient = api.NewClient(address, &http.Client{Transport: asking{patience}})
+	client = clientAt(base, http.DefaultClient)
+	impatient = clientAt(base, &http.Client{Transport: asking{&http.Transport{ResponseHeaderTimeout: limit}}})
 	version := versionOf("github.com/ollama/ollama")
 	add := func(name string, act func(context.Context) (result, error)) {
 		began := time.Now()
@@ -408,6 +425,7 @@ func main() {
 	}
 	wholeCases(add)
 	waitCases("whole", inOnePiece, add)
+	tokenCases(clientAt(os.Getenv("TOKEN_BASE"), http.DefaultClient), add)
 	streamCases("/api/chat", chat, add)
 	streamCases("/api/generate", generate, add)
 }
