@@ -6,13 +6,14 @@ import type { Config } from './config/config.ts'
 import type { Clock } from './domain/clock.ts'
 import type { Environment } from './domain/setting.ts'
 import { withHop } from './domain/wire/hops.ts'
-import { createAlarms } from './engine/alarms.ts'
+import { type Alarms, createAlarms } from './engine/alarms.ts'
 import { createBoard } from './engine/board.ts'
 import { type Bus, createBus } from './engine/bus.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import type { PartPlan } from './engine/part.ts'
-import { createParts, type PartsDeps } from './engine/parts.ts'
+import { createParts, type Parts, type PartsDeps } from './engine/parts.ts'
 import { createPost } from './engine/post.ts'
+import { createRecollection, type Recollection } from './engine/recollection.ts'
 import { createTransfers, type Transfers } from './engine/transfers.ts'
 import { createSurface } from './http/surface.ts'
 import { createVisitors, type Visitors } from './http/visitors.ts'
@@ -100,6 +101,30 @@ const metricsOf = ({ engine, queue, clock, bus, ...sources }: MetricsDeps) => {
   })
 }
 
+const schemasOf = (plans: readonly PartPlan[]) =>
+  plans.flatMap(({ name, tables }) => (tables === undefined ? [] : [{ name, migrations: tables }]))
+
+interface Shown {
+  readonly store: Pick<Store, 'reader' | 'line' | 'queue' | 'clock' | 'isWritable' | 'isInPlace'>
+  readonly running: Parts
+  readonly alarms: Alarms
+  readonly recollection: Recollection
+}
+
+/** What the routes show of the store, the parts and what happened. */
+const shownOf = ({ store, running, alarms, recollection }: Shown) => ({
+  reader: store.reader,
+  line: store.line,
+  counts: store.queue.counts,
+  isWritable: store.isWritable,
+  isInPlace: store.isInPlace,
+  wallAt: store.clock.wallAt,
+  partRoutes: running.routes,
+  partStatus: running.status,
+  alarms: alarms.raised,
+  status: { facts: running.facts, lately: alarms.lately, recollection },
+})
+
 /** A foreman that does nothing yet; what is wrong with its data directory comes back as one sentence. */
 export const compose = async (
   config: Config,
@@ -111,7 +136,7 @@ export const compose = async (
     dataDir: config.dataDir,
     maxQueue: config.maxQueue,
     clock: machine,
-    parts: plans.flatMap(({ name, tables }) => (tables === undefined ? [] : [{ name, migrations: tables }])),
+    parts: schemasOf(plans),
     changed(jobId, mayOwe) {
       board.post(jobId, { kind: 'changed' })
       if (mayOwe) deliveries.nudge()
@@ -120,7 +145,7 @@ export const compose = async (
   if (store.kind === 'refused') return store
   for (const warning of store.warnings) log.warn('data_directory', { warning })
   // From here on time is steady; the machine's wall clock is for people and signatures alone.
-  const { queue, reader, outbox, line, clock } = store
+  const { queue, reader, outbox, clock } = store
   const ulid = monotonicFactory()
   const newId = () => ulid(clock.now())
   const instance = newId()
@@ -128,6 +153,7 @@ export const compose = async (
   const target = createTarget(config, instance, { clock, transfers })
   const bus = createBus({ failed: handlerFailed(log) })
   const alarms = createAlarms(bus.emit, clock)
+  const recollection = createRecollection(bus, clock)
   const deliveries = createDeliveries({
     ...deliveriesFrom(config, clock),
     outbox,
@@ -148,19 +174,11 @@ export const compose = async (
   bus.onAny('log', createEngineLog(log, metrics))
   const { app, returned } = createSurface({
     ...shared,
+    ...shownOf({ store, running, alarms, recollection }),
     engine,
-    reader,
-    line,
-    counts: queue.counts,
-    isWritable: store.isWritable,
-    isInPlace: store.isInPlace,
     isDraining: () => life.draining,
-    wallAt: clock.wallAt,
     instance,
     visitors,
-    partRoutes: running.routes,
-    partStatus: running.status,
-    alarms: alarms.raised,
     metrics: metrics.text,
     version: packageJson.version,
     onBug: (error, path) => log.error('bug', { path, error: error instanceof Error ? error.stack : String(error) }),

@@ -1,21 +1,24 @@
-/** `foreman status`: what /healthz says, for people and scripts; it must never call a sleeping target a failure of foreman. */
+/** `foreman status`: what /status says, for people and scripts; it must never call a sleeping target a failure of foreman. */
 import { createClient, reportFailure, unexpected } from './client.ts'
 import { type Command, exitCode, type Io } from './command.ts'
 import { booleanOf, fieldOf, listOf, numberOf, textOf } from './fields.ts'
 import { readFlags } from './flags.ts'
 import { oneLine } from './job.ts'
+import { renderWhy } from './status-why.ts'
 import { createStyle, humanSpan, renderPairs, type Style } from './table.ts'
 
 const help = `foreman status shows how a running foreman and its target are doing.
 
-Usage:  foreman status [--json]
+Usage:  foreman status [--why] [--json]
 
-  --json    print the answer of /healthz as it came
+  --why     also the reason of each judgement, and what happened lately: alarms, restarts, cures
+  --json    print the answer of /status as it came
 
 Exit codes: 0 all is well, 1 degraded (the target cannot be reached) or unhealthy, 2 usage, 3 no foreman answered, 4 token.
 
 Examples:
   foreman status
+  foreman status --why
   foreman status --json | jq .queue.queued
   FOREMAN_URL=http://nas:8080 foreman status
 `
@@ -23,19 +26,24 @@ Examples:
 export const statusCommand: Command = {
   help,
   async run(args: readonly string[], io: Io) {
-    const flags = readFlags(args, { json: { type: 'boolean' } }, { io, help })
+    const flags = readFlags(args, { json: { type: 'boolean' }, why: { type: 'boolean' } }, { io, help })
     if (flags.kind === 'exit') return flags.code
     const created = createClient(io)
     if (created.kind === 'exit') return created.code
     const { client } = created
-    const reply = await client.request('GET', '/healthz')
+    const asked = await client.request('GET', '/status')
+    // A foreman from before the document says the half of it.
+    const isOlder = asked.kind === 'answered' && asked.status === 404
+    const reply = isOlder ? await client.request('GET', '/healthz') : asked
     if (reply.kind === 'failed') return reportFailure(io, reply)
     const health = reply.json
     if (textOf(health, 'status') === undefined) {
-      io.stderr.write(`foreman: ${unexpected(client.url, '/healthz', reply.status)}\n`)
+      io.stderr.write(`foreman: ${unexpected(client.url, '/status', reply.status)}\n`)
       return exitCode.unreachable
     }
-    io.stdout.write(flags.values.json ? `${reply.text.trim()}\n` : render(health, client.url, io, createStyle(io)))
+    const style = createStyle(io)
+    io.stdout.write(flags.values.json ? `${reply.text.trim()}\n` : render(health, client.url, io, style))
+    if (flags.values.why && !flags.values.json) io.stdout.write(renderWhy(health, io, style))
     const isWell = reply.status === 200 && textOf(health, 'status') === 'ok' && booleanOf(health, 'degraded') === false
     return isWell ? exitCode.ok : exitCode.no
   },
@@ -55,6 +63,9 @@ const render = (health: unknown, url: string, io: Io, style: Style) => {
       ['queue', queueText(health)],
       ...workerTexts(health).map((text, i) => [i === 0 ? 'worker' : '', text] as const),
       ...partTexts(health),
+      ...listOf(health, 'alarms').map(
+        (alarm) => ['alarm', style.bad(oneLine(textOf(alarm, 'words') ?? '', 300))] as const,
+      ),
       ['last poll', ago(fieldOf(health, 'last_poll'), io)],
     ],
     style,

@@ -103,6 +103,14 @@ export interface Part<Routes = unknown> {
   /** Stands in /healthz under the part's name. */
   status?(): unknown
   metrics?(): readonly Reading[]
+  /** Judgements and figures that stand in GET /status under their own names, each with its reason where it has one. */
+  facts?(): Readonly<Record<string, Fact>>
+}
+
+/** One figure or judgement, and why it is what it is. */
+export interface Fact {
+  readonly value: unknown
+  readonly reason?: string | null
 }
 
 /** A part as it stands in the list: its rows in the table of settings, and how it is made, which nobody loads before it is needed. */

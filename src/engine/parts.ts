@@ -5,7 +5,7 @@ import type { Alarms } from './alarms.ts'
 import { askTarget } from './ask.ts'
 import type { Bus } from './bus.ts'
 import type { Engine } from './engine.ts'
-import type { Asking, Part, PartPlan, PartPorts, PartTables } from './part.ts'
+import type { Asking, Fact, Part, PartPlan, PartPorts, PartTables } from './part.ts'
 import type { SendTarget } from './ports.ts'
 import type { Post } from './post.ts'
 import { STUCK_MS } from './pulse.ts'
@@ -36,6 +36,7 @@ export interface Parts {
   /** By part; those that have nothing to say are left out. */
   status(): Readonly<Record<string, unknown>>
   readings(): readonly Reading[]
+  facts(): Readonly<Record<string, Fact>>
 }
 
 /** What a part says when it is asked; one that throws says nothing, and that is told. */
@@ -109,6 +110,7 @@ export const createParts = async (plans: readonly PartPlan[], deps: PartsDeps): 
     },
     routes: parts.flatMap(([, { routes }]) => (routes === undefined ? [] : [routes])),
     status: () => Object.fromEntries(statuses().filter(([, said]) => said !== undefined)),
+    facts: () => Object.assign({}, ...parts.map(([name, part]) => heard(name, () => part.facts?.()) ?? {})),
     readings: () => parts.flatMap(([name, part]) => heard(name, () => part.metrics?.()) ?? []),
   }
 }

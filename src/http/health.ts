@@ -40,7 +40,7 @@ const statusSchema = t.Object(
 )
 const nullable = <T extends Parameters<typeof t.Union>[0][number]>(schema: T) => t.Union([schema, t.Null()])
 
-const healthSchema = t.Object(
+export const healthSchema = t.Object(
   {
     status: t.String(),
     degraded: t.Boolean(),
@@ -66,7 +66,7 @@ const healthSchema = t.Object(
   { description: 'target, queue and worker as they are now' },
 )
 
-const iso = (ms: number) => new Date(ms).toISOString()
+export const iso = (ms: number) => new Date(ms).toISOString()
 
 /** Why work should go elsewhere; null when it may come. */
 const unreadiness = (deps: HealthDeps): string | null => {
@@ -114,9 +114,16 @@ const healthOf = (deps: HealthDeps) => {
   }
 }
 
+/** What is loaded is what is loaded now, not at the last poll; a target that does not say holds nobody up. */
+export const healthNow = async (deps: HealthDeps) => {
+  const { clock, engine } = deps
+  await Promise.race([engine.refresh(), new Promise<void>((resolve) => void clock.after(REFRESH_MS, resolve))])
+  return healthOf(deps)
+}
+
 /** The three health routes; none needs a token. */
 export const healthRoutes = (deps: HealthDeps) => {
-  const { clock, instance, engine } = deps
+  const { instance, engine } = deps
   return new Elysia({ name: 'health' })
     .get(
       '/livez',
@@ -147,13 +154,8 @@ export const healthRoutes = (deps: HealthDeps) => {
         detail: { summary: 'Should I get work?', tags: ['health'] },
       },
     )
-    .get(
-      '/healthz',
-      async () => {
-        // What is loaded now, not at the last poll; a target that does not say holds nobody up.
-        await Promise.race([engine.refresh(), new Promise<void>((resolve) => void clock.after(REFRESH_MS, resolve))])
-        return healthOf(deps)
-      },
-      { response: { 200: healthSchema }, detail: { summary: 'What is going on?', tags: ['health'] } },
-    )
+    .get('/healthz', () => healthNow(deps), {
+      response: { 200: healthSchema },
+      detail: { summary: 'What is going on?', tags: ['health'] },
+    })
 }

@@ -11,6 +11,7 @@ import { createSlashRedirect } from './redirect.ts'
 import { refusal } from './refuse.ts'
 import { isJobsPath, notFound } from './refuse-by-path.ts'
 import { pathOf } from './request-path.ts'
+import { type StatusDeps, statusRoutes } from './status.ts'
 import { IDLE_TIMEOUT_S } from './timing.ts'
 import type { Visitors } from './visitors.ts'
 
@@ -18,6 +19,7 @@ export interface AppDeps extends OllamaPathsDeps {
   readonly guard: Guard
   readonly visitors: Visitors
   readonly health: HealthDeps
+  readonly status: StatusDeps
   readonly jobs: Omit<JobsRoutesDeps, 'visitors' | 'onBug'>
   readonly metrics: MetricsText
   /** What the parts bring: behind the same guard as everything else. */
@@ -42,6 +44,7 @@ const createRouter = (deps: AppDeps, ollama: OllamaPaths) => {
     })
     .use(docsRoutes(deps.version))
     .use(healthRoutes(deps.health))
+    .use(statusRoutes(deps.health, deps.status))
     .use(metricsRoutes(deps.metrics))
   for (const routes of deps.routes ?? []) router.use(routes)
   const slashRedirect = createSlashRedirect(router.routes)

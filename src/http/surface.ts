@@ -14,6 +14,7 @@ import { createForward } from './ollama/forward.ts'
 import { createOllamaHandler } from './ollama/handler.ts'
 import { createPlaceOf, createPlaces } from './place.ts'
 import { createApp } from './server.ts'
+import type { StatusDeps } from './status.ts'
 import type { Visitors } from './visitors.ts'
 
 export interface SurfaceDeps {
@@ -48,6 +49,7 @@ export interface SurfaceDeps {
   /** What the parts have to say, by part. */
   readonly partStatus: () => Readonly<Record<string, unknown>>
   readonly alarms: HealthDeps['alarms']
+  readonly status: StatusDeps
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
   readonly clock: Clock
   readonly random: Random
@@ -105,6 +107,7 @@ export const createSurface = (deps: SurfaceDeps) => {
       partStatus: deps.partStatus,
       alarms: deps.alarms,
     },
+    status: deps.status,
     jobs: {
       jobs: engine.jobs,
       reader: deps.reader,

@@ -43,7 +43,7 @@ describe.each([['status'], ['models']])('foreman %s', (verb) => {
 
   test('says which token is missing or wrong and exits 4 without printing it', async () => {
     const { url, requests } = stubOf({
-      '/healthz': () => new Response('', { status: 401 }),
+      '/status': () => new Response('', { status: 401 }),
       '/api/tags': () => new Response('', { status: 401 }),
     })
     const without = await run([verb], { FOREMAN_URL: url })
@@ -68,7 +68,7 @@ describe.each([['status'], ['models']])('foreman %s', (verb) => {
 
 describe('foreman status', () => {
   test('prints how foreman, target, queue and worker are doing', async () => {
-    const { url } = stubOf({ '/healthz': () => Response.json(health()) })
+    const { url } = stubOf({ '/status': () => Response.json(health()) })
     expect(await run(['status'], { FOREMAN_URL: url })).toEqual({
       code: 0,
       err: '',
@@ -85,7 +85,7 @@ last poll  12s ago
   test('exits 1 and says that jobs wait when the target sleeps', async () => {
     const away_since = new Date(Date.now() - 12 * 60_000).toISOString()
     const target = { url: 'http://gpu-box:11434', reachable: false, away_since, version: null, resident: [] }
-    const { url } = stubOf({ '/healthz': () => Response.json(health({ degraded: true, target, last_poll: null })) })
+    const { url } = stubOf({ '/status': () => Response.json(health({ degraded: true, target, last_poll: null })) })
     const { code, out } = await run(['status'], { FOREMAN_URL: url })
     expect(code).toBe(1)
     expect(out).toContain('cannot be reached (away for 12m), jobs wait for it')
@@ -101,7 +101,7 @@ last poll  12s ago
       worker: { state: 'working', job_id: '01ABC', model: 'qwen3:8b', slots },
       parts: { pins: { missing: ['a:1b'] }, wake: 'three packets sent' },
     }
-    const { url } = stubOf({ '/healthz': () => Response.json(health(told)) })
+    const { url } = stubOf({ '/status': () => Response.json(health(told)) })
     const { out } = await run(['status'], { FOREMAN_URL: url })
     expect(out.split('\n').slice(2, -2)).toEqual([
       'because    /api/tags answered 401, which is not Ollama',
@@ -115,23 +115,23 @@ last poll  12s ago
   })
 
   test('exits 1 when foreman is there and not ready', async () => {
-    const { url } = stubOf({ '/healthz': () => Response.json(health({ status: 'not ready' })) })
+    const { url } = stubOf({ '/status': () => Response.json(health({ status: 'not ready' })) })
     expect((await run(['status'], { FOREMAN_URL: url })).code).toBe(1)
   })
 
   test('exits 1 when foreman itself is unhealthy', async () => {
-    const { url } = stubOf({ '/healthz': () => Response.json(health({ status: 'draining' }), { status: 503 }) })
+    const { url } = stubOf({ '/status': () => Response.json(health({ status: 'draining' }), { status: 503 }) })
     expect((await run(['status'], { FOREMAN_URL: url })).code).toBe(1)
   })
 
   test('--json prints the answer as it came', async () => {
-    const { url } = stubOf({ '/healthz': () => Response.json(health()) })
+    const { url } = stubOf({ '/status': () => Response.json(health()) })
     const { code, out } = await run(['status', '--json'], { FOREMAN_URL: url })
     expect([code, JSON.parse(out).queue]).toEqual([0, health().queue])
   })
 
   test('colours only a terminal, and not when NO_COLOR is set', async () => {
-    const { url } = stubOf({ '/healthz': () => Response.json(health()) })
+    const { url } = stubOf({ '/status': () => Response.json(health()) })
     expect((await run(['status'], { FOREMAN_URL: url }, true)).out).toContain('\x1b[1mforeman')
     expect((await run(['status'], { FOREMAN_URL: url, NO_COLOR: '1' }, true)).out).not.toContain('\x1b')
     expect((await run(['status'], { FOREMAN_URL: url })).out).not.toContain('\x1b')
