@@ -1,8 +1,10 @@
 /** Claims jobs into slots and settles them, several of one residency key side by side; a job may fail, this loop may not. */
+import type { Call } from '../domain/wire/call.ts'
 import { createLoop, type Loop } from '../loop/loop.ts'
 import type { Settle } from './conclusion.ts'
-import { createLoader } from './loader.ts'
+import { createLoader, type Loaded } from './loader.ts'
 import type { Claimed } from './ports.ts'
+import { beginLoad } from './run.ts'
 import { createServe, type ServeDeps } from './serve.ts'
 import { createTurns, type Turns } from './turns.ts'
 
@@ -89,6 +91,13 @@ export class Dispatcher {
       this.#holds.add(emptied)
       this.nudge()
     })
+  }
+
+  /** Loads what this call needs although no job asks for it: a job of that key joins the load, one of another key ends it. */
+  load(call: Call, until: AbortSignal): Promise<Loaded> {
+    const { residencyKey: key } = call
+    const start = (signal: AbortSignal) => beginLoad(this.#deps, call, key, AbortSignal.any([signal, until]))
+    return this.#loader.ensure(key, start, 'own')
   }
 
   start(): void {
@@ -201,8 +210,9 @@ export class Dispatcher {
   #begin(claimed: Claimed): void {
     const isAlone = this.#deps.roster.seats.length === 0
     // All who waited for the load in progress may have left at once: then it is for nobody.
-    if (isAlone && (claimed.kind !== 'job' || claimed.job.residencyKey !== this.#loader.loadingKey))
-      this.#loader.abort()
+    const isForOthers =
+      claimed.kind === 'job' ? claimed.job.residencyKey !== this.#loader.loadingKey : !this.#loader.isOwn
+    if (isAlone && isForOthers) this.#loader.abort()
     if (claimed.kind !== 'job') return
     const ended = this.#turns.begin(claimed.job.residencyKey)
     const { roster } = this.#deps

@@ -18,6 +18,7 @@ import type { Rescuers } from './rescue.ts'
 import type { Working } from './roster.ts'
 import type { TargetState } from './state.ts'
 import { createStop } from './stop.ts'
+import { createUpkeep, type Upkeep } from './upkeep.ts'
 import { createWork, type EngineDeps } from './work.ts'
 import { type WorkerView, workerView } from './worker-view.ts'
 
@@ -48,6 +49,7 @@ export interface Engine {
   embedsPast(canonicalModel: string): boolean
   /** Asks again what the target holds, at most once a second. */
   refresh(): Promise<void>
+  readonly upkeep: Upkeep
   /** What the target works on for the queue just now. */
   readonly working: () => readonly Working[]
   /** See PartTarget: jobs that run come back with their attempt; null asks the target at once whether it is there. */
@@ -116,6 +118,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
       !hangs.mustYield(model) &&
       (config.embed === 'bypass' || (config.embed === 'auto' && state.residency.isBeside(model))),
     refresh: createRefresh({ look: work.look, state, clock }),
+    upkeep: createUpkeep({ ...work, target }),
     working: roster.working,
     declareDown(words) {
       state.declareDown(words)
@@ -128,10 +131,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     },
     patience: work.stopwatches.create,
     stuckMs: () => Math.max(clock.monotonicMs() - pulse.tickedAtMs(), dispatcher.turningMs),
-    recover() {
-      const recovered = queue.recover(clock.now(), config.parallel)
-      emit({ event: 'recovered', ...recovered })
-    },
+    recover: () => emit({ event: 'recovered', ...queue.recover(clock.now(), config.parallel) }),
     start() {
       pulse.start()
       dispatcher.start()

@@ -4,11 +4,11 @@ import type { Paces } from '../domain/job/eta.ts'
 import type { Emit } from '../domain/job/events.ts'
 import type { ResidentModel } from '../domain/wire/inventory.ts'
 import { residencyKey } from '../domain/wire/residency.ts'
-import { askTarget } from './ask.ts'
 import { Countdown, Counted } from './countdown.ts'
 import type { Look } from './look.ts'
 import type { SendTarget } from './ports.ts'
 import type { TargetState } from './state.ts'
+import { askUnload } from './upkeep.ts'
 import { createUses, type Way } from './uses.ts'
 
 export interface HangsDeps {
@@ -45,8 +45,6 @@ const AGAIN_MS = 15_000
 const HOLD_MAX_MS = 60_000
 // Long enough that those who wait have their turn, short enough that a pause of the others is soon of use.
 const YIELD_MS = 60_000
-// Measured on a real server: an unload frees everything behind it within 8 s.
-const UNLOAD_TIMEOUT_MS = 15_000
 
 /** How long a request for this model may be silent without its model being loaded before anybody looks. */
 const silentMs = ({ of }: Pick<Paces, 'of'>, model: string): number =>
@@ -222,8 +220,7 @@ class HangWatch implements Hangs {
   async #unload(name: string, forModel: string): Promise<void> {
     const { target, emit } = this.#deps
     this.#say(forModel, `requests for ${forModel} hang behind ${name}, which is loaded and idle: it is being unloaded`)
-    const body = JSON.stringify({ model: name, keep_alive: 0 })
-    const asked = await askTarget(target, '/api/generate', { body, wholeTimeoutMs: UNLOAD_TIMEOUT_MS })
+    const asked = await askUnload(target, name)
     if (asked.kind === 'failed') emit({ event: 'loop_failed', loop: 'hangs', error: new Error(asked.message) })
   }
 }

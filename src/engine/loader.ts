@@ -7,15 +7,17 @@ export type Loaded = 'loaded' | 'unknown' | Outcome
 export interface Loader {
   /** The residency key being loaded now. */
   readonly loadingKey: string | null
-  /** Joins the load of `key` in progress, or ends any other and starts this one. */
-  ensure(key: string, start: (signal: AbortSignal) => Promise<Loaded>): Promise<Loaded>
+  /** No job waits for the load in progress: it is foreman's own. */
+  readonly isOwn: boolean
+  /** Joins the load of `key` in progress, or ends any other and starts this one. `own`: no job asks for it. */
+  ensure(key: string, start: (signal: AbortSignal) => Promise<Loaded>, own?: 'own'): Promise<Loaded>
   /** Ends the load in progress: nobody waits for it. */
   abort(): void
 }
 
 /** A loader with nothing in progress. */
 export const createLoader = (): Loader => {
-  let current: { key: string; controller: AbortController; loaded: Promise<Loaded> } | null = null
+  let current: { key: string; isOwn: boolean; controller: AbortController; loaded: Promise<Loaded> } | null = null
   const abort = () => {
     current?.controller.abort()
     current = null
@@ -24,11 +26,17 @@ export const createLoader = (): Loader => {
     get loadingKey() {
       return current?.key ?? null
     },
-    ensure(key, start) {
-      if (current?.key === key) return current.loaded
+    get isOwn() {
+      return current?.isOwn ?? false
+    },
+    ensure(key, start, own) {
+      if (current?.key === key) {
+        current.isOwn &&= own === 'own'
+        return current.loaded
+      }
       abort()
       const controller = new AbortController()
-      const mine = { key, controller, loaded: start(controller.signal) }
+      const mine = { key, isOwn: own === 'own', controller, loaded: start(controller.signal) }
       current = mine
       const finished = () => {
         if (current === mine) current = null

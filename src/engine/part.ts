@@ -15,9 +15,10 @@ import type { Rescue } from './rescue.ts'
 import type { Residency } from './residency.ts'
 import type { Working } from './roster.ts'
 import type { TargetView } from './state.ts'
+import type { Upkeep } from './upkeep.ts'
 
 /** The target as a part may use it. */
-export interface PartTarget {
+export interface PartTarget extends Upkeep {
   /** One small question on a fresh connection, bounded in time and size. */
   ask(path: string, options?: AskOptions): Promise<Asked>
   send: SendTarget['send']

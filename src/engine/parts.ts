@@ -65,6 +65,7 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
     },
     rescue: engine.rescuers,
     target: {
+      ...engine.upkeep,
       ask: (path, options) => askTarget(target, path, options),
       send: target.send,
       origin: target.origin ?? '',

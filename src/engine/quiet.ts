@@ -1,6 +1,10 @@
 /** Lets something run on the target only while no job runs or waits there; it must never hold a job up. */
 
-export type Quieted<T> = { readonly kind: 'ran'; readonly value: T } | { readonly kind: 'gave-way' }
+/** `over`: foreman stops, and it will not be quiet again. */
+export type Quieted<T> =
+  | { readonly kind: 'ran'; readonly value: T }
+  | { readonly kind: 'gave-way' }
+  | { readonly kind: 'over' }
 
 export interface Quiet {
   /**
@@ -22,7 +26,7 @@ export interface QuietMoments extends Quiet {
 
 interface Waiting {
   begin(): Promise<void>
-  giveWay(): void
+  giveWay(kind: 'gave-way' | 'over'): void
 }
 
 /** `isQuiet`: no job runs or waits, and the target can be reached. */
@@ -48,11 +52,12 @@ export const createQuiet = (isQuiet: () => boolean): QuietMoments => {
     run: (work, until) =>
       new Promise((resolve, reject) => {
         const controller = new AbortController()
-        const giveWay = () => {
+        const giveWay = (kind: 'gave-way' | 'over') => {
           waiting.delete(mine)
           controller.abort()
-          resolve({ kind: 'gave-way' })
+          resolve({ kind })
         }
+        const calledBack = () => giveWay('gave-way')
         const mine: Waiting = {
           giveWay,
           async begin() {
@@ -62,12 +67,13 @@ export const createQuiet = (isQuiet: () => boolean): QuietMoments => {
             } catch (error) {
               reject(error)
             } finally {
-              until?.removeEventListener('abort', giveWay)
+              until?.removeEventListener('abort', calledBack)
             }
           },
         }
-        if (isClosed || until?.aborted) return giveWay()
-        until?.addEventListener('abort', giveWay, { once: true })
+        if (isClosed) return giveWay('over')
+        if (until?.aborted) return calledBack()
+        until?.addEventListener('abort', calledBack, { once: true })
         waiting.add(mine)
         look()
       }),
@@ -75,12 +81,12 @@ export const createQuiet = (isQuiet: () => boolean): QuietMoments => {
       const gone = running
       // The next one does not wait for work that is slow to notice.
       running = null
-      gone?.giveWay()
+      gone?.giveWay('gave-way')
     },
     close() {
       isClosed = true
-      running?.giveWay()
-      for (const one of [...waiting]) one.giveWay()
+      running?.giveWay('over')
+      for (const one of [...waiting]) one.giveWay('over')
     },
   }
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { Outcome } from '../domain/job/outcome.ts'
+import type { Call } from '../domain/wire/call.ts'
 import type { ResidentModel } from '../domain/wire/inventory.ts'
 import { isZeroKeepAlive } from '../domain/wire/keep-alive.ts'
 import { persist } from '../loop/persist.ts'
@@ -11,7 +12,7 @@ import { load, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
 import type { Hangs } from './hangs.ts'
 import { createLiveness } from './liveness.ts'
-import type { Loader } from './loader.ts'
+import type { Loaded, Loader } from './loader.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
 import type { Roster, Seat } from './roster.ts'
 import { lookAgain } from './second-look.ts'
@@ -53,7 +54,12 @@ const isWanted = ({ queue, roster }: RunDeps, { job }: Seat, why: Outcome): bool
 }
 
 /** Loads what the call needs and then looks at what is there: whatever was loaded before may have been pushed out. */
-const begin = async (deps: RunDeps, { call }: Caller, key: string, signal: AbortSignal) => {
+export const beginLoad = async (
+  deps: Pick<RunDeps, 'clock' | 'look' | 'probe' | 'state' | 'target'>,
+  call: Call,
+  key: string,
+  signal: AbortSignal,
+): Promise<Loaded> => {
   const { state, look } = deps
   state.residency.loading(key)
   const loaded = await load({ ...deps, saw: () => undefined }, call, signal, null)
@@ -67,7 +73,7 @@ const begin = async (deps: RunDeps, { call }: Caller, key: string, signal: Abort
 const loadModel = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Outcome | null> => {
   const { loader } = deps
   const { job, stopper } = seat
-  const loading = loader.ensure(job.residencyKey, (signal) => begin(deps, caller, job.residencyKey, signal))
+  const loading = loader.ensure(job.residencyKey, (signal) => beginLoad(deps, caller.call, job.residencyKey, signal))
   const first = await unlessStopped(stopper, loading)
   if (first !== 'stopped') return typeof first === 'string' ? null : first
   const why = stopper.why ?? { kind: 'left' }

@@ -57,6 +57,6 @@ test('whoever waits can be called back, and a close sends everybody away for goo
   expect((await called).kind).toBe('gave-way')
   const waiting = quiet.run(async () => 1)
   quiet.close()
-  expect((await waiting).kind).toBe('gave-way')
-  expect((await quiet.run(async () => 1)).kind).toBe('gave-way')
+  expect((await waiting).kind).toBe('over')
+  expect((await quiet.run(async () => 1)).kind).toBe('over')
 })

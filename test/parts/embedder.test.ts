@@ -71,6 +71,17 @@ test('when both are loaded nothing is said', async () => {
   expect(noticed('two_slots_missing')).toEqual([])
 })
 
+test('a stop in the middle of the warm-up ends it', async () => {
+  bench = createBench({ part })
+  bench.target.script = ({ path }) => (path === '/api/embed' ? { kind: 'hang' } : undefined)
+  await bench.clock.advance(1_000)
+  expect(embeds().length).toBe(1)
+  // The engine first, as when a foreman stops.
+  await bench.engine.stop(0)
+  await bench.quiet()
+  expect(embeds().length).toBe(1)
+})
+
 test('without a configured embedder the target is never asked to embed', async () => {
   bench = createBench()
   await bench.submit('a')

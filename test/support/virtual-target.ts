@@ -45,6 +45,12 @@ export interface VirtualTarget {
   modelSlots: number
   /** What /api/ps says beside the resident. */
   alsoResident: string[]
+  /** More members of a model's entry in /api/ps. */
+  shown: (model: string) => object
+  /** Somebody else unloads a model. */
+  evict(model: string): void
+  /** Models that were unloaded to make room, in their order. */
+  readonly pushedOut: readonly { readonly model: string; readonly by: string; readonly atMs: number }[]
   installed: string[]
   readonly seen: readonly Seen[]
   /** Keys in the order they were loaded, by load idiom or by a request that found them missing. */
@@ -109,14 +115,19 @@ const streamed = (clock: Clock, plan: Extract<Plan, { kind: 'stream' }>, signal:
   return { kind: 'answered', status: 200, headers, body: { complete: null, read, cancel: () => undefined } }
 }
 
-const keyOf = (body: string): { key: string; isLoad: boolean } => {
-  if (body === '') return { key: '', isLoad: false }
-  const { model = '', options, prompt, messages } = JSON.parse(body)
+const keyOf = (body: string): { key: string; isLoad: boolean; isUnload: boolean } => {
+  if (body === '') return { key: '', isLoad: false, isUnload: false }
+  const { model = '', options, prompt, messages, keep_alive } = JSON.parse(body)
   const context = options?.num_ctx
-  return { key: context === undefined ? model : `${model}@${context}`, isLoad: !prompt && !messages }
+  const isLoad = !prompt && !messages
+  return { key: context === undefined ? model : `${model}@${context}`, isLoad, isUnload: isLoad && keep_alive === 0 }
 }
 
 const modelOf = (key: string) => key.split('@')[0] ?? ''
+/** `m` and `m:latest` are one model. */
+const isSameModel = (a: string, b: string) => modelOf(a).replace(/:latest$/, '') === modelOf(b).replace(/:latest$/, '')
+
+const contextOf = (key: string) => Number(key.split('@')[1] ?? 4096)
 
 interface VirtualTargetOptions {
   readonly clock: Clock
@@ -126,7 +137,9 @@ interface VirtualTargetOptions {
   readonly parallel?: number
 }
 
-const listOf = (names: readonly string[]) => ({ models: names.map((name) => ({ name, model: name })) })
+const listOf = (names: readonly string[], more: (name: string) => object = () => ({})) => ({
+  models: names.map((name) => ({ name, model: name, ...more(name) })),
+})
 
 /** A target that is awake and answers everything well until a test says otherwise. */
 export const createVirtualTarget = ({
@@ -137,6 +150,7 @@ export const createVirtualTarget = ({
 }: VirtualTargetOptions): VirtualTarget => {
   const seen: Seen[] = []
   const loads: string[] = []
+  const pushedOut: { model: string; by: string; atMs: number }[] = []
   const active = new Map<Options, Seen>()
   let overlaps = 0
   let mostAtOnce = 0
@@ -184,9 +198,11 @@ export const createVirtualTarget = ({
     try {
       const plan = target.script(request) ?? { kind: 'ok' }
       if (plan.kind === 'ok' && !held.includes(request.key)) {
-        const others = held.filter((key) => modelOf(key) !== modelOf(request.key))
-        held = others.slice(Math.max(0, others.length - (target.modelSlots - 1)), others.length)
-        if (target.modelSlots === 1) held = []
+        const others = held.filter((key) => !isSameModel(key, request.key))
+        const staying = target.modelSlots === 1 ? [] : others.slice(-(target.modelSlots - 1))
+        for (const key of others.filter((other) => !staying.includes(other)))
+          pushedOut.push({ model: modelOf(key), by: modelOf(request.key), atMs: clock.monotonicMs() })
+        held = staying
         if (loadMs > 0 && (await after(clock, loadMs, options.signal, false, true))) return gone
         loads.push(request.key)
         held.push(request.key)
@@ -200,7 +216,13 @@ export const createVirtualTarget = ({
   const small: Record<string, () => Reply> = {
     '/': () => answered(200, 'text/plain; charset=utf-8', 'Ollama is running'),
     '/api/tags': () => json(listOf(target.installed)),
-    '/api/ps': () => json(listOf([...target.alsoResident, ...held.map(modelOf)])),
+    '/api/ps': () =>
+      json(
+        listOf([...target.alsoResident, ...held.map(modelOf)], (name) => ({
+          context_length: contextOf(held.find((key) => modelOf(key) === name) ?? ''),
+          ...target.shown(name),
+        })),
+      ),
     '/api/version': () => json({ version: '0.33.0' }),
     '/api/embed': () => json({ embeddings: [[1]] }),
     '/api/show': () => json({ capabilities: ['completion', 'insert', 'thinking', 'tools'] }),
@@ -210,11 +232,19 @@ export const createVirtualTarget = ({
     const text = body === null ? '' : new TextDecoder().decode(body as Uint8Array)
     const asked = keyOf(text)
     const isWork = small[path] === undefined && !asked.isLoad
-    const request: Seen = { path, ...asked, isWork, body: text, atMs: clock.monotonicMs() }
+    const { key, isLoad } = asked
+    const request: Seen = { path, key, isLoad, isWork, body: text, atMs: clock.monotonicMs() }
     seen.push(request)
     // A sleeping laptop does not even refuse: the connect runs into its bound.
     if (!target.awake) return after(clock, options.connectTimeoutMs ?? 10_000, options.signal, asleep, gone)
     const question = small[path]
+    if (asked.isUnload) {
+      const plan = target.script(request)
+      if (plan !== undefined) return perform(plan, request, options)
+      // What is at work stays until that is over.
+      if (![...active.values()].some((other) => isSameModel(other.key, key))) target.evict(key)
+      return json({ done: true, done_reason: 'unload' })
+    }
     if (question === undefined) return serve(request, options)
     const plan = target.script(request)
     return plan === undefined ? question() : perform(plan, request, options)
@@ -231,6 +261,11 @@ export const createVirtualTarget = ({
     },
     modelSlots: 1,
     alsoResident: [],
+    shown: () => ({}),
+    evict(model) {
+      held = held.filter((key) => !isSameModel(key, model))
+    },
+    pushedOut,
     installed: ['m-a:latest', 'm-b:latest'],
     seen,
     loads,

@@ -38,7 +38,7 @@ export const createEmbedder = ({ settings, target, quiet, notice }: EmbedderPort
   /** Jobs go first: a warm-up that had to give way waits for the next quiet moment. */
   const warm = async () => {
     while (!halt.signal.aborted && target.view().reachable) {
-      if ((await quiet.run(askOnce, halt.signal)).kind === 'ran') return
+      if ((await quiet.run(askOnce, halt.signal)).kind !== 'gave-way') return
     }
   }
   const warmOnce = () => {

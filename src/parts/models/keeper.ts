@@ -156,7 +156,7 @@ export class Keeper {
     const { model, modelfile } = wanted
     this.#suspects.delete(model)
     const tried = await this.#ports.quiet.run(() => this.#try(model), this.#halt.signal)
-    if (tried.kind === 'gave-way') return void this.#suspects.add(model)
+    if (tried.kind !== 'ran') return void this.#suspects.add(model)
     if (tried.value === null || !BROKEN_FILE.test(tried.value) || modelfile !== null || !this.#mayAsk(model)) return
     const body = { model, stream: true }
     let said = ''

@@ -1,10 +1,18 @@
 /** The part that keeps the right models loaded: its rows in the table of settings, and how it is made. */
-import { optional } from '../../domain/readers.ts'
+import { durationBetween, optional } from '../../domain/readers.ts'
 import type { SettingRows } from '../../domain/setting.ts'
 import { definePart } from '../../engine/part.ts'
 import { parseContextPolicy } from './context.ts'
+import { parsePins } from './pin-list.ts'
 
 const settings = {
+  pins: {
+    variable: 'FOREMAN_PIN',
+    fallback: '',
+    meaning: 'models that are loaded whenever nothing else runs or waits, the most important first',
+    allowed: 'model names such as llama3.1:8b,nomic-embed-text, separated by commas',
+    parse: parsePins,
+  },
   numCtx: {
     variable: 'FOREMAN_NUM_CTX',
     fallback: '',
@@ -12,6 +20,13 @@ const settings = {
       "context put on native calls that carry none; 8192! in place of the caller's, drop takes it away; model=value,…,*=value sets it per model",
     allowed: 'a context such as 8192 or 8192!, drop, or pairs such as qwen3:14b=8192,*=drop',
     parse: optional(parseContextPolicy),
+  },
+  loadTimeoutMs: {
+    variable: 'FOREMAN_LOAD_TIMEOUT',
+    fallback: '10m',
+    meaning: 'a load that has not come about by then hangs',
+    allowed: 'a duration such as 10m (a bare number is seconds) from 10s to 24h',
+    parse: durationBetween(10_000, 86_400_000),
   },
 } satisfies SettingRows
 
