@@ -36,17 +36,20 @@ export interface ComposeOptions {
   readonly plans?: readonly PartPlan[]
 }
 
-/** The target's client; each request says that it came through this foreman, so that a circle is seen. */
+/** Each request says that it came through this foreman, so that a circle is seen. */
+const withHops = (client: TargetClient, instance: string): TargetClient => ({
+  ...client,
+  send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
+})
+
+/** The target's client. */
 const createTarget = (
   { ollamaUrl, ollamaToken }: Config,
   instance: string,
   { clock, transfers }: { clock: Clock; transfers: Transfers },
 ): TargetClient => {
-  const client = transfers.counted(createTargetClient({ url: ollamaUrl, token: ollamaToken ?? undefined, clock }))
-  return {
-    ...client,
-    send: (request, options) => client.send({ ...request, headers: withHop(request.headers, instance) }, options),
-  }
+  const client = createTargetClient({ url: ollamaUrl, token: ollamaToken ?? undefined, clock })
+  return withHops(transfers.counted(client), instance)
 }
 
 /** What the courier is given of the machine and the settings. */
@@ -62,11 +65,12 @@ const deliveriesFrom = (config: Config, clock: Clock) => ({
 type Joined = Pick<PartsDeps, 'engine' | 'bus' | 'alarms' | 'target' | 'transfers' | 'environment' | 'clock'> & {
   config: Config
   visitors: Visitors
+  instance: string
 }
 
 /** What the parts are given. */
 const seamOf = (
-  { config, visitors, clock, ...joined }: Joined,
+  { config, visitors, instance, clock, ...joined }: Joined,
   { tables, queue }: Pick<Store, 'tables' | 'queue'>,
 ): PartsDeps => ({
   ...joined,
@@ -75,7 +79,9 @@ const seamOf = (
   tables,
   waiting: queue.counts,
   dataDir: config.dataDir,
+  jobTimeoutMs: config.jobTimeoutMs,
   post: createPost((url) => createTargetClient({ url, clock })),
+  openTarget: ({ url, token }) => withHops(createTargetClient({ url, token: token ?? undefined, clock }), instance),
   whoOf: (request) => visitors.of(request).who,
   settings: config,
 })
@@ -167,7 +173,7 @@ export const compose = async (
   const visitors = createVisitors()
   const running = await createParts(
     plans,
-    seamOf({ engine, bus, alarms, target, transfers, environment, config, clock, visitors }, store),
+    seamOf({ engine, bus, alarms, target, transfers, environment, config, clock, visitors, instance }, store),
   )
   const { owed: webhooksOwed } = outbox
   const metrics = metricsOf({ engine, queue, clock, bus, webhooksOwed, readings: running.readings })

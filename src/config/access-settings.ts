@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { bad, ok, readBoolean, readServerUrl, readToken } from '../domain/readers.ts'
 import type { Environment, SettingRows } from '../domain/setting.ts'
-import { readAddress, readHosts, readOrigins } from './values.ts'
+import { readAddress, readHosts, readNamedTokens, readOrigins } from './values.ts'
 
 /** systemd's directory (a colon list when a unit has several), else the XDG data directory, else its default in HOME. */
 const defaultDataDir = (env: Environment): string => {
@@ -49,6 +49,14 @@ export const accessSettings = {
     allowed: 'up to 4096 printable ASCII characters without blanks',
     secret: true,
     parse: readToken,
+  },
+  tokens: {
+    variable: 'FOREMAN_TOKENS',
+    fallback: '',
+    meaning: 'bearer tokens with a name each, beside FOREMAN_TOKEN: the name says who asked',
+    allowed: 'pairs such as alice=a-long-token,ci=another-one; no name and no token twice',
+    secret: true,
+    parse: readNamedTokens,
   },
   tokenInPath: {
     variable: 'FOREMAN_TOKEN_IN_PATH',

@@ -2,7 +2,7 @@
 import { addressText, dialledUrl, isLoopback, isWildcard } from '../domain/address.ts'
 import { readServerUrl } from '../domain/readers.ts'
 import type { Environment, Setting, SettingRows, ValuesOf } from '../domain/setting.ts'
-import { type Config, settings } from './settings.ts'
+import { type Config, partProblems, settings } from './settings.ts'
 import { judgeStrangers } from './strangers.ts'
 
 export type { Environment } from '../domain/setting.ts'
@@ -60,6 +60,7 @@ export const loadConfig = (env: Environment, flags: Flags = {}): LoadedConfig =>
         `"${addressText(config.addr)}"), expected the address of an Ollama server`,
     )
   }
+  if (config !== null) all.push(...partProblems(config))
   if (config === null || all.length > 0) return { kind: 'invalid', problems: all }
   return { kind: 'ok', config, warnings: [...strangers.warnings, ...warningsAbout(config)] }
 }
@@ -92,11 +93,12 @@ const isSelf = ({ addr, ollamaUrl }: Config): boolean => {
 export const secretsIn = (config: Config): string[] => {
   const values: Readonly<Record<string, unknown>> = config
   const secret = Object.entries<Setting<unknown>>(settings).filter(([, row]) => row.secret)
-  return secret.flatMap(([field]) => values[field]).filter((value): value is string => typeof value === 'string')
+  const texts = secret.flatMap(([field]) => values[field]).filter((value): value is string => typeof value === 'string')
+  return [...texts, ...config.tokens.map(({ token }) => token)]
 }
 
 const warningsAbout = (config: Config): string[] => {
-  if (config.token !== null || isLoopback(config.addr.hostname)) return []
+  if (config.token !== null || config.tokens.length > 0 || isLoopback(config.addr.hostname)) return []
   return [
     `${settings.addr.variable} is "${addressText(config.addr)}" and ${settings.token.variable} is not set: ` +
       'everyone who can reach this address can use it',

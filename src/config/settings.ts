@@ -14,3 +14,11 @@ export const settings: { readonly [Field in keyof Config]: Setting<Config[Field]
   coreSettings,
   ...Object.values(parts).map((part) => part.settings),
 )
+
+interface Judging {
+  problems?(config: Config): readonly string[]
+}
+
+/** What the parts find wrong with their settings beside the core's. */
+export const partProblems = (config: Config): string[] =>
+  Object.values<Judging>(parts as never).flatMap((part) => part.problems?.(config) ?? [])

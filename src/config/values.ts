@@ -28,6 +28,22 @@ export const readSecrets = (text: string): Parsed<readonly string[]> => {
     : bad()
 }
 
+export interface NamedToken {
+  readonly name: string
+  readonly token: string
+}
+
+/** `alice=token,ci=token`; a token has no comma. */
+export const readNamedTokens = (text: string): Parsed<readonly NamedToken[]> => {
+  const tokens = (text === '' ? [] : text.split(',')).map((pair) => {
+    const [, name = '', token = ''] = /^\s*([A-Za-z0-9._-]{1,64})=([\x21-\x2b\x2d-\x7e]{1,4096})\s*$/.exec(pair) ?? []
+    return { name, token }
+  })
+  const isSingle = (of: (one: NamedToken) => string) => new Set(tokens.map(of)).size === tokens.length
+  const isWhole = tokens.every(({ token }) => token !== '')
+  return isWhole && isSingle(({ name }) => name) && isSingle(({ token }) => token) ? ok(tokens) : bad()
+}
+
 /** Standard Webhooks writes a binary key as `whsec_` and base64; one that does not decode would sign with garbage. */
 const hasKey = (secret: string) =>
   !secret.startsWith('whsec_') || /^whsec_(?:[A-Za-z0-9+/]{4}){4,}[A-Za-z0-9+/]{0,3}={0,2}$/.test(secret)

@@ -80,10 +80,15 @@ const READ_WHOLE = /^(application\/json|text\/(html|plain))\b|^$/i
 const passesAsItComes = (route: Route, contentType: string): boolean =>
   isStream(contentType) || (route.unlisted === true && !READ_WHOLE.test(contentType))
 
-/** Sends the request itself and passes the answer on. */
-export const work = async (deps: PassDeps, caller: Caller): Promise<Outcome> => {
+/** Sends the request itself, or what `sent` says in place of it, and passes the answer on. */
+export const work = async (
+  deps: PassDeps,
+  caller: Caller,
+  sent: Pick<Caller, 'headers' | 'body'> = caller,
+): Promise<Outcome> => {
   const { target, stopper } = deps
-  const { call, path, headers, body } = caller
+  const { call, path } = caller
+  const { headers, body } = sent
   const reply = await target.send({ method: 'POST', path, headers, body }, { signal: stopper.signal, reuse: true })
   if (reply.kind === 'unreached' && reply.code === 'unsendable') return unsendable(caller, reply.message)
   if (reply.kind !== 'answered') return unanswered(reply, stopper.why)

@@ -3,6 +3,7 @@
 import type { Failure } from '../domain/job/failure.ts'
 import type { Answer } from '../domain/job/outcome.ts'
 import type { Call } from '../domain/wire/call.ts'
+import type { HeaderPairs } from '../domain/wire/headers.ts'
 import type { Patience } from './patience.ts'
 
 /** A named result that is stored with the job's last transition. */
@@ -19,6 +20,12 @@ export interface Caller {
   /** End-to-end request headers. */
   readonly headers: readonly (readonly [string, string])[]
   readonly body: Uint8Array
+  /** The body as its client sent it, where that is another one and somebody else than the target may be asked. */
+  readonly bodyAsSent?: Uint8Array | undefined
+  /** The name of the token that the client came with. */
+  readonly client?: string | null
+  /** Absent: what its headers and its token say. */
+  readonly fallback?: 'auto' | 'never'
   /** What it keeps of a streamed answer at most; absent where it passes everything on. */
   readonly answerBytesMax?: number
   /** Monotonic milliseconds of its arrival. */
@@ -31,6 +38,8 @@ export interface Caller {
   readonly patience: Patience | null
   /** `queueMs` is how long the job waited before its work began. */
   working(queueMs: number): void
+  /** Whoever answers says so in these headers. */
+  mark?(headers: HeaderPairs): void
   /** The head of a streamed answer; its first bytes follow at once. */
   begin(status: number, headers: Answer['headers']): void
   /** A promise means: the caller is slow, wait for it. */

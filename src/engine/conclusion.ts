@@ -5,9 +5,9 @@ import { failure } from '../domain/job/failure.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import { decide, type Outcome, type Verdict } from '../domain/job/outcome.ts'
 import { persist } from '../loop/persist.ts'
+import type { Aside } from './aside.ts'
 import type { Caller, CallerArtifact } from './caller.ts'
 import type { EngineQueue } from './ports.ts'
-import type { Rescuers } from './rescue.ts'
 import type { Order, Roster } from './roster.ts'
 import type { TargetState } from './state.ts'
 
@@ -21,7 +21,8 @@ export interface ConclusionDeps {
   readonly queue: EngineQueue
   readonly state: TargetState
   readonly roster: Pick<Roster, 'over' | 'endIfOrdered'>
-  readonly rescuers: Pick<Rescuers, 'take'>
+  /** Whoever serves in the target's place. */
+  readonly aside: Pick<Aside, 'fromSlot' | 'wants'>
   /** The job's caller is done with. */
   readonly release: (jobId: string) => void
   /** A caller's job was taken out of the queue by an order that had waited for it. */
@@ -35,6 +36,8 @@ export interface ConclusionDeps {
   readonly emit: Emit
 }
 
+type FailedVerdict = Extract<Verdict, { to: 'failed' }>
+
 /** What is left to do once the caller knows: the settle. */
 export interface Settle {
   /** The caller has its answer: the row may wait a moment for the next call's transaction. */
@@ -45,6 +48,8 @@ export interface Settle {
 export interface Conclusions {
   /** Decides, tells log and caller, and says what is left to write. */
   conclude(job: ActiveJob, caller: Caller, ran: Ran, stoppedBy: Outcome | null): Settle
+  /** The end of a job that was served elsewhere: it says nothing about the target. */
+  concludeAside(job: ActiveJob, caller: Caller, verdict: Verdict, outcome: Outcome): Settle
   /** Nobody is left to answer. */
   cancel(job: ActiveJob): Settle
   /** A bug on the way: the job ends, whatever it was. */
@@ -52,6 +57,9 @@ export interface Conclusions {
 }
 
 const LOST = 'it stopped answering'
+const nobody: Ran = { outcome: { kind: 'left' }, artifacts: [] }
+// What is told of one that goes elsewhere after its last attempt.
+const putBack: Verdict = { to: 'queued', attemptReturned: false, deferred: false, notBefore: null }
 
 const isMissing = ({ kind }: Outcome) => kind === 'unreached' || kind === 'away' || kind === 'busy' || kind === 'lost'
 
@@ -61,7 +69,12 @@ const eventOf = (job: ActiveJob, verdict: Verdict, outcome: Outcome, now: number
   const fields = { jobId, kind, model, residencyKey, attempt }
   switch (verdict.to) {
     case 'done':
-      return { event: 'job_done', ...fields, elapsedMs: now - job.createdAt }
+      return {
+        event: 'job_done',
+        ...fields,
+        elapsedMs: now - job.createdAt,
+        ...(verdict.servedBy && { servedBy: verdict.servedBy }),
+      }
     case 'failed':
       return { event: 'job_failed', ...fields, failure: verdict.failure }
     case 'cancelled':
@@ -101,17 +114,33 @@ const judge = (
   return decide(withWords(outcome, state), { job, committed, now, chance: random(), patienceUntil })
 }
 
+/** Whether the outcome says that the target is away. */
+const noteAbsence = (state: TargetState, outcome: Outcome) => {
+  if (outcome.kind === 'unreached') state.unreached(outcome.message)
+  if (outcome.kind === 'away' && !outcome.isThere) state.unreached(outcome.message, { isAnswered: true })
+  if (outcome.kind === 'lost') state.unreached(LOST)
+}
+
+const tellFailure = (caller: Caller, { failure: reason, answer, told }: FailedVerdict) =>
+  caller.fail(reason, answer, told)
+
+/** Repeated until the database takes it. */
+const acknowledge = (
+  { queue, clock, emit }: ConclusionDeps,
+  job: ActiveJob,
+  verdict: Verdict,
+  artifacts: Ran['artifacts'],
+) => {
+  const settle = () => queue.settle(job, verdict, clock.now(), artifacts)
+  return persist(clock, settle, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
+}
+
 /** The conclusions of one engine. */
 export const createConclusions = (deps: ConclusionDeps): Conclusions => {
-  const { queue, state, roster, clock, emit } = deps
+  const { state, roster, clock, emit } = deps
 
   const announce = (job: ActiveJob, verdict: Verdict, outcome: Outcome) =>
     emit(eventOf(job, verdict, outcome, clock.now()))
-
-  const acknowledge = async (job: ActiveJob, verdict: Verdict, artifacts: readonly CallerArtifact[] = []) => {
-    const settle = () => queue.settle(job, verdict, clock.now(), artifacts)
-    await persist(clock, settle, (error) => emit({ event: 'settle_retried', jobId: job.id, error }))
-  }
 
   const verdictOf = (job: ActiveJob, caller: Caller, outcome: Outcome) => judge(deps, job, caller, outcome)
 
@@ -128,19 +157,20 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
     }
   }
 
-  /** Settles, and only then says that the target is away: whoever reacts to that finds the job waiting again. */
-  const write = async (job: ActiveJob, verdict: Verdict, { outcome, artifacts }: Ran) => {
-    const acknowledged = acknowledge(job, verdict, artifacts)
-    if (outcome.kind === 'unreached') state.unreached(outcome.message)
-    if (outcome.kind === 'away' && !outcome.isThere) state.unreached(outcome.message, { isAnswered: true })
-    if (outcome.kind === 'lost') state.unreached(LOST)
+  /** Settles, and only then says that the target is away: whoever reacts to that finds the job waiting again. Where it ran elsewhere, nothing is said. */
+  const write = async (job: ActiveJob, verdict: Verdict, { outcome, artifacts }: Ran, isAside = false) => {
+    const acknowledged = acknowledge(deps, job, verdict, artifacts)
+    if (!isAside) noteAbsence(state, outcome)
     await acknowledged
     if (verdict.to === 'queued') await backInQueue(job)
     else roster.over(job.id)
   }
 
-  const tellFailure = (caller: Caller, verdict: Extract<Verdict, { to: 'failed' }>) => {
-    if (!deps.rescuers.take(caller, verdict.failure)) caller.fail(verdict.failure, verdict.answer, verdict.told)
+  /** Its slot is free as soon as this is written; the rest happens elsewhere. */
+  const moveAside = async (job: ActiveJob, caller: Caller, verdict: FailedVerdict, outcome: Outcome) => {
+    const moved = deps.aside.fromSlot(job, caller, verdict)
+    noteAbsence(state, outcome)
+    await moved
   }
 
   return {
@@ -150,27 +180,38 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
       const ordered = stoppedBy !== null && stoppedBy.kind !== 'lost' ? stoppedBy : null
       const outcome = first.to === 'queued' && ordered !== null ? ordered : ran.outcome
       const verdict = outcome === ran.outcome ? first : verdictOf(job, caller, outcome)
+      if (verdict.to === 'failed' && deps.aside.wants(caller, verdict.failure)) {
+        announce(job, putBack, outcome)
+        return { mayLinger: false, run: () => moveAside(job, caller, verdict, outcome) }
+      }
       announce(job, verdict, outcome)
       if (verdict.to === 'failed') tellFailure(caller, verdict)
       if (verdict.to !== 'queued') deps.release(job.id)
       const mayLinger = verdict.to === 'done' && job.kind === 'sync'
       return { mayLinger, run: () => write(job, verdict, { outcome, artifacts: ran.artifacts }) }
     },
+    concludeAside(job, caller, verdict, outcome) {
+      announce(job, verdict, outcome)
+      if (verdict.to === 'failed') tellFailure(caller, verdict)
+      if (verdict.to !== 'queued') deps.release(job.id)
+      const artifacts = verdict.to === 'done' ? (caller.artifacts() ?? []) : []
+      return { mayLinger: false, run: () => write(job, verdict, { outcome, artifacts }, true) }
+    },
     cancel(job) {
       const verdict: Verdict = { to: 'cancelled' }
-      announce(job, verdict, { kind: 'left' })
-      return { mayLinger: false, run: () => write(job, verdict, { outcome: { kind: 'left' }, artifacts: [] }) }
+      announce(job, verdict, nobody.outcome)
+      return { mayLinger: false, run: () => write(job, verdict, nobody) }
     },
     fail(job, caller) {
       const verdict: Verdict = { to: 'failed', failure: failure('internal'), answer: null, told: false }
-      announce(job, verdict, { kind: 'left' })
+      announce(job, verdict, nobody.outcome)
       deps.release(job.id)
       try {
         caller?.fail(verdict.failure, null, false)
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'dispatcher', error })
       }
-      return { mayLinger: false, run: () => write(job, verdict, { outcome: { kind: 'left' }, artifacts: [] }) }
+      return { mayLinger: false, run: () => write(job, verdict, nobody) }
     },
   }
 }

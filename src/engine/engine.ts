@@ -2,6 +2,7 @@
 import type { Paces, Running } from '../domain/job/eta.ts'
 import type { Abilities } from './abilities.ts'
 import { type AdmissionDesk, createAdmission } from './admission.ts'
+import type { Aside } from './aside.ts'
 import { type Awaited, createAwaited } from './awaited.ts'
 import type { Callers } from './caller.ts'
 import type { Hangs } from './hangs.ts'
@@ -29,6 +30,7 @@ export interface Engine {
   readonly abilities: Abilities
   readonly admission: AdmissionDesk
   readonly rescuers: Rescuers
+  readonly aside: Pick<Aside, 'serve' | 'wants'>
   readonly quiet: Quiet
   readonly intake: Intake
   readonly jobs: Jobs
@@ -98,10 +100,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
   let stopping: Promise<void> | null = null
   const stop = createStop({ ...work, awaited, jobs, poller, janitor, pulse, unsubscribe })
   return {
-    state,
-    admission,
-    rescuers,
-    quiet,
+    ...{ state, admission, rescuers, quiet },
+    aside: work.aside,
     intake,
     jobs,
     paces: pace.paces,

@@ -2,6 +2,7 @@
 import type { Clock } from '../domain/clock.ts'
 import type { Emit } from '../domain/job/events.ts'
 import { type Failure, failure } from '../domain/job/failure.ts'
+import type { Aside } from './aside.ts'
 import type { Caller, Callers } from './caller.ts'
 import type { EngineQueue } from './ports.ts'
 import type { Rescuers } from './rescue.ts'
@@ -12,7 +13,8 @@ export interface IntakeDeps {
   readonly queue: EngineQueue
   readonly callers: Callers
   readonly roster: Pick<Roster, 'end' | 'of'>
-  readonly rescuers: Rescuers
+  readonly rescuers: Pick<Rescuers, 'afterMs'>
+  readonly aside: Pick<Aside, 'fromLine' | 'wants'>
   readonly state: TargetState
   readonly clock: Clock
   readonly emit: Emit
@@ -152,7 +154,7 @@ export class CallerIntake implements Intake {
   }
 
   #tell(jobId: string, caller: Caller, reason: Order['reason']): void {
-    const { callers, emit, rescuers } = this.#deps
+    const { callers, emit } = this.#deps
     callers.remove(jobId)
     const fields = { ...fieldsOf(jobId, caller), attempt: 0 }
     if (reason === 'cancelled') {
@@ -160,7 +162,7 @@ export class CallerIntake implements Intake {
       return
     }
     emit({ event: 'job_failed', ...fields, failure: reason })
-    if (!rescuers.take(caller, reason)) caller.fail(reason, null, false)
+    caller.fail(reason, null, false)
   }
 
   /** The target is missing: the caller's stopwatch runs, and its end is waited for, or the moment in which somebody may help. */
@@ -185,18 +187,18 @@ export class CallerIntake implements Intake {
   }
 
   #losePatience(jobId: string, caller: Caller): void {
-    const { roster, callers, state, rescuers } = this.#deps
+    const { roster, callers, state, aside } = this.#deps
     // One that is on its slot at this very moment may come back to wait, and is watched again then.
     if (state.view.reachable || roster.of(jobId) !== undefined || callers.get(jobId) !== caller) return
     const reason = failure('unreachable', state.absenceWords(''))
     // Something else may have rested it meanwhile.
     caller.patience?.absent()
     const leftMs = caller.patience?.leftMs() ?? 0
-    if (leftMs > 0 && !rescuers.wants(caller, reason)) {
-      this.#wait(jobId, caller, leftMs)
-      return
-    }
-    void this.#end(jobId, caller, { why: { kind: 'expired' }, reason })
+    const isHelped = aside.wants(caller, reason) && aside.fromLine(jobId, caller, reason, leftMs > 0)
+    const end = () => void this.#end(jobId, caller, { why: { kind: 'expired' }, reason })
+    if (leftMs > 0) this.#wait(jobId, caller, leftMs)
+    else if (isHelped === false) end()
+    else void isHelped.then((helped) => helped || end())
   }
 
   #rest(jobId: string, { patience }: Caller): void {

@@ -1,4 +1,5 @@
 /** What an optional part is given and what it gives: nothing else joins it to foreman, so that deleting it leaves foreman whole. */
+import type { ListenAddress } from '../domain/address.ts'
 import type { Clock, Random } from '../domain/clock.ts'
 import type { LogLevel } from '../domain/log-level.ts'
 import type { Reading } from '../domain/reading.ts'
@@ -7,6 +8,7 @@ import type { Admission } from './admission.ts'
 import type { Alarm } from './alarms.ts'
 import type { Asked, AskOptions } from './ask.ts'
 import type { Bus } from './bus.ts'
+import type { Elsewhere, Place } from './elsewhere.ts'
 import type { PollListener } from './poller.ts'
 import type { SendTarget } from './ports.ts'
 import type { Post } from './post.ts'
@@ -85,6 +87,8 @@ export interface PartPorts<Settings> {
   readonly dataDir: string
   /** That of this process, for programs that are started from here. */
   readonly environment: Environment
+  /** Another server that speaks Ollama's wire; whoever opens it closes it. */
+  readonly elsewhere: (place: Place) => Elsewhere
   /** To anybody but the target. */
   readonly post: Post
   /** Who asks in a request that came to one of the part's routes. */
@@ -114,10 +118,19 @@ export interface Fact {
   readonly reason?: string | null
 }
 
+/** What settings of a part may have to agree with. */
+export interface CoreSettings {
+  readonly tokens: readonly { readonly name: string }[]
+  readonly ollamaUrl: string
+  readonly addr: ListenAddress
+}
+
 /** A part as it stands in the list: its rows in the table of settings, and how it is made, which nobody loads before it is needed. */
 export interface PartPlan<Rows extends SettingRows = SettingRows> {
   readonly name: string
   readonly settings: Rows
+  /** What is wrong with its settings beside the core's, in sentences. */
+  problems?(settings: ValuesOf<Rows> & CoreSettings): readonly string[]
   /** The part's tables as steps numbered from 1, a released one never edited; whatever they create begins with `NAME_`. */
   readonly tables?: readonly string[]
   create(ports: PartPorts<ValuesOf<Rows>>): Promise<Part>

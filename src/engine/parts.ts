@@ -4,6 +4,7 @@ import type { Reading } from '../domain/reading.ts'
 import type { Alarms } from './alarms.ts'
 import { askTarget } from './ask.ts'
 import type { Bus } from './bus.ts'
+import { createElsewhere, type OpenTarget } from './elsewhere.ts'
 import type { Engine } from './engine.ts'
 import type { Asking, Fact, Part, PartPlan, PartPorts, PartTables } from './part.ts'
 import type { SendTarget } from './ports.ts'
@@ -22,6 +23,9 @@ export interface PartsDeps {
   readonly environment: PartPorts<never>['environment']
   readonly transfers: Pick<Transfers, 'isTransferring'>
   readonly post: Post
+  readonly openTarget: OpenTarget
+  /** Bound on one attempt's work, wherever it is done. */
+  readonly jobTimeoutMs: number
   readonly whoOf: (request: Request) => Asking
   /** All settings: each part knows the names of its own rows. */
   readonly settings: object
@@ -51,7 +55,7 @@ const harmless = <T>(bus: Bus, name: string, ask: () => T): T | undefined => {
 
 /** What one part is given. */
 export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
-  const { engine, bus, alarms, target, transfers, settings, ...others } = deps
+  const { engine, bus, alarms, target, transfers, settings, openTarget, jobTimeoutMs, ...others } = deps
   return {
     ...others,
     bus,
@@ -64,6 +68,7 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
       use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),
     },
     rescue: engine.rescuers,
+    elsewhere: (place) => createElsewhere({ open: openTarget, place, clock: deps.clock, jobTimeoutMs }),
     target: {
       ...engine.upkeep,
       ask: (path, options) => askTarget(target, path, options),

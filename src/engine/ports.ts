@@ -37,6 +37,12 @@ export interface EngineQueue {
   claim(query: ClaimQuery): Promise<Claimed>
   advance(job: ActiveJob, now: number): Promise<boolean>
   settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly CallerArtifact[]): Promise<boolean>
+  /** A waiting job goes to work in a lane; null: it is not waiting. */
+  takeAside(id: string, lane: number, now: number): Promise<ActiveJob | null>
+  /** From its slot into a lane. False: the job is no longer this attempt's. */
+  moveAside(job: ActiveJob, lane: number, now: number): Promise<boolean>
+  /** The oldest waiting jobs that something else than the target may serve. */
+  forFallback(limit: number): readonly ActiveJob[]
   /** Not durable by itself: nobody is promised the end of a sync call. */
   withdraw(id: string, reason: 'cancelled' | Failure, now: number, durability?: 'durable'): Promise<boolean>
   /** The job that a submit with this key made, or why it cannot be used; null when the key is new. */

@@ -1,7 +1,7 @@
 /** Who has which job between its claim and its end: the one place that ends a job, wherever it is just now; it must never miss one. */
 import type { Clock } from '../domain/clock.ts'
 import type { Failure } from '../domain/job/failure.ts'
-import { type ActiveJob, isFinal, type JobState } from '../domain/job/job.ts'
+import { type ActiveJob, isFinal, type JobState, LANES_FROM } from '../domain/job/job.ts'
 import type { Outcome } from '../domain/job/outcome.ts'
 import { createStopper, type Stopper } from './stopper.ts'
 
@@ -50,10 +50,13 @@ export interface RosterDeps {
 }
 
 export interface Roster {
+  /** Those on slots: whatever the target runs. */
   readonly seats: readonly Seat[]
   working(): readonly Working[]
   /** Ends every attempt for this reason. */
   stopAll(why: Outcome): void
+  /** Those in lanes: whatever something else runs. */
+  readonly seatsAside: readonly Seat[]
   /** The lowest slot without a job, or null. */
   freeSlot(slots: number): number | null
   /** Takes a claimed job in; an order that came meanwhile has stopped it already. */
@@ -76,18 +79,45 @@ const workingOf = ({ job, phase, movedAtMs }: Seat, nowMs: number): Working => (
   phase,
   silentMs: nowMs - movedAtMs,
 })
+const isAside = ({ job }: Seat): boolean => job.slot >= LANES_FROM
+
+/** Who sits where. */
+const createSeats = (clock: Pick<Clock, 'monotonicMs'>) => {
+  const seats = new Map<string, Seat>()
+  let inLanes = 0
+  return {
+    onSlots: () => [...seats.values()].filter((seat) => inLanes === 0 || !isAside(seat)),
+    aside: () => [...seats.values()].filter(isAside),
+    freeSlot(slots: number): number | null {
+      if (seats.size - inLanes >= slots) return null
+      const taken = new Set([...seats.values()].map(({ job }) => job.slot))
+      for (let slot = 0; slot < slots; slot++) if (!taken.has(slot)) return slot
+      return null
+    },
+    take(job: ActiveJob): Seat {
+      const fresh = { isHeard: false, movedAtMs: clock.monotonicMs(), isOver: false }
+      const seat: Seat = { job, stopper: createStopper(), phase: job.state, ...fresh }
+      seats.set(job.id, seat)
+      if (isAside(seat)) inLanes++
+      return seat
+    },
+    free(seat: Seat): void {
+      if (seats.delete(seat.job.id) && isAside(seat)) inLanes--
+    },
+    of: (jobId: string): Seat | undefined => seats.get(jobId),
+  }
+}
 
 /** A roster of nobody. */
 export const createRoster = ({ clock, withdraw, stateOf }: RosterDeps): Roster => {
-  const seats = new Map<string, Seat>()
+  const seats = createSeats(clock)
   // Orders for jobs that are between two places: claimed but not seated, or settled but not back in the queue.
   const orders = new Map<string, Order>()
 
   const stop = (jobId: string, { why }: Order): boolean => {
-    const seat = seats.get(jobId)
-    if (seat === undefined || seat.isOver) return false
-    seat.stopper.stop(why)
-    return true
+    const seat = seats.of(jobId)
+    if (seat?.isOver === false) seat.stopper.stop(why)
+    return seat?.isOver === false
   }
 
   /** One write after the other: a withdraw that finds nothing waiting comes after the claim or before the way back. */
@@ -113,22 +143,18 @@ export const createRoster = ({ clock, withdraw, stateOf }: RosterDeps): Roster =
 
   return {
     get seats() {
-      return [...seats.values()]
+      return seats.onSlots()
     },
-    working: () => [...seats.values()].map((seat) => workingOf(seat, clock.monotonicMs())),
+    get seatsAside() {
+      return seats.aside()
+    },
+    working: () => seats.onSlots().map((seat) => workingOf(seat, clock.monotonicMs())),
     stopAll(why) {
-      for (const { stopper } of seats.values()) stopper.stop(why)
+      for (const { stopper } of seats.onSlots()) stopper.stop(why)
     },
-    freeSlot(slots) {
-      if (seats.size >= slots) return null
-      const taken = new Set([...seats.values()].map(({ job }) => job.slot))
-      for (let slot = 0; slot < slots; slot++) if (!taken.has(slot)) return slot
-      return null
-    },
+    freeSlot: seats.freeSlot,
     seat(job) {
-      const fresh = { isHeard: false, movedAtMs: clock.monotonicMs(), isOver: false }
-      const seat: Seat = { job, stopper: createStopper(), phase: job.state, ...fresh }
-      seats.set(job.id, seat)
+      const seat = seats.take(job)
       const order = orders.get(job.id)
       if (order !== undefined) {
         orders.delete(job.id)
@@ -139,8 +165,8 @@ export const createRoster = ({ clock, withdraw, stateOf }: RosterDeps): Roster =
     leave(seat) {
       seat.isOver = true
     },
-    free: ({ job }) => void seats.delete(job.id),
-    of: (jobId) => seats.get(jobId),
+    free: seats.free,
+    of: seats.of,
     async end(jobId, order) {
       if (stop(jobId, order)) return 'told'
       orders.set(jobId, order)

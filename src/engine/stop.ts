@@ -13,6 +13,7 @@ export interface StopDeps {
   readonly jobs: Closing
   readonly intake: { close(): Promise<void>; stop(): void }
   readonly dispatcher: { stop(graceMs: number): Promise<void> }
+  readonly aside: { stop(graceMs: number): Promise<void> }
   readonly poller: Loop
   readonly janitor: Loop
   readonly hangs: { stop(): void }
@@ -28,7 +29,7 @@ export const createStop = (deps: StopDeps) => async (graceMs: number) => {
   deps.quiet.close()
   deps.jobs.close()
   await intake.close()
-  await Promise.all([dispatcher.stop(graceMs), poller.stop(), janitor.stop()])
+  await Promise.all([dispatcher.stop(graceMs), deps.aside.stop(graceMs), poller.stop(), janitor.stop()])
   // The last job may have gone back to wait for another attempt.
   await intake.close()
   intake.stop()

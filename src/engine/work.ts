@@ -3,10 +3,12 @@ import type { Clock, Random } from '../domain/clock.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { KeepAlivePolicy } from '../domain/wire/keep-alive.ts'
 import { createAbilities } from './abilities.ts'
+import { Aside, type AsideDeps } from './aside.ts'
 import type { Board } from './board.ts'
 import type { Bus } from './bus.ts'
 import { type Caller, type Callers, createCallers } from './caller.ts'
 import { createCollector } from './collector.ts'
+import { type ConclusionDeps, createConclusions } from './conclusion.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { createHangs } from './hangs.ts'
 import { CallerIntake } from './intake.ts'
@@ -19,7 +21,7 @@ import type { SendTarget, StoredQueue } from './ports.ts'
 import { probeOllama } from './probe.ts'
 import { createQuiet } from './quiet.ts'
 import { createRescue } from './rescue.ts'
-import { createRoster } from './roster.ts'
+import { createRoster, type Order } from './roster.ts'
 import { slotsOf } from './slots.ts'
 import { createTargetState } from './state.ts'
 import { createToil } from './toil.ts'
@@ -63,6 +65,21 @@ const callerOf =
     return createCollector({ endpoint: job.endpoint, body, arrivedAtMs: clock.monotonicMs(), onChunk })
   }
 
+/** What is served elsewhere ends as everything does; what comes back is the target's again. */
+const createAsideOf = (
+  ends: Omit<ConclusionDeps, 'aside'> & Pick<AsideDeps, 'rescuers' | 'roster'>,
+  nudge: () => void,
+) => {
+  const waitsAgain = (jobId: string) => {
+    ends.waitsAgain(jobId)
+    nudge()
+  }
+  const conclude: AsideDeps['conclude'] = (...end) => conclusions.concludeAside(...end)
+  const aside = new Aside({ ...ends, conclude })
+  const conclusions = createConclusions({ ...ends, waitsAgain, aside })
+  return aside
+}
+
 /** Builds the dispatcher and what it runs on. */
 export const createWork = (deps: EngineDeps) => {
   const { config, queue, target, clock, random, bus } = deps
@@ -94,25 +111,24 @@ export const createWork = (deps: EngineDeps) => {
     emit,
   })
 
+  const waitsAgain = (jobId: string) => intake.waitsAgain(jobId)
+  const ends = {
+    ...{ queue, state, roster, clock, random, emit, waitsAgain },
+    release: callers.remove,
+    withdrawn: (jobId: string, reason: Order['reason']) => intake.withdrawn(jobId, reason),
+    targetWorks: stopwatches.rest,
+  }
+  const aside = createAsideOf({ ...ends, rescuers }, () => dispatcher.nudge())
   const dispatcher = new Dispatcher({
-    queue,
+    ...ends,
     target,
-    state,
-    roster,
-    rescuers,
+    aside,
     toil: createToil(config.jobTimeoutMs),
     hangs,
     abilities,
     callerOf: callerOf(deps, callers),
-    release: callers.remove,
-    withdrawn: (jobId, reason) => intake.withdrawn(jobId, reason),
-    waitsAgain: (jobId) => intake.waitsAgain(jobId),
-    targetWorks: stopwatches.rest,
     probe,
     look,
-    clock,
-    random,
-    emit,
     maxWaitMs: config.maxWaitMs,
     jobTimeoutMs: config.jobTimeoutMs,
     slotsOf: slots,
@@ -124,12 +140,13 @@ export const createWork = (deps: EngineDeps) => {
     dispatcher.nudge()
   }
   const { maxAttempts } = config
-  const intake = new CallerIntake({ queue, callers, roster, rescuers, state, clock, emit, nudge, maxAttempts })
+  const intake = new CallerIntake({ queue, callers, roster, rescuers, aside, state, clock, emit, nudge, maxAttempts })
   return {
     state,
     abilities,
     callers,
     rescuers,
+    aside,
     roster,
     probe,
     quiet,

@@ -13,6 +13,7 @@ export interface EntranceDeps {
     path: string,
     request: Request,
     timing: Timing,
+    who: Who,
   ) => Response | Promise<Response> | null
   /** The router behind it. */
   readonly route: (request: Request) => Response | Promise<Response>
@@ -58,6 +59,6 @@ export const createEntrance =
       return dress === null ? response : dress(response)
     }
     const asked = readable(request, path)
-    const answer = direct(asked.method, path, asked, timing) ?? through(asked, who, timing)
+    const answer = direct(asked.method, path, asked, timing, who) ?? through(asked, who, timing)
     return answer instanceof Response ? leave(answer) : answer.then(leave)
   }

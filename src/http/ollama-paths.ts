@@ -1,6 +1,7 @@
 /** Every path that no other route takes, as Ollama matches it: its table, its redirects, its refusals; it must never guess. */
 import { exactRoute, isLikeRoute, matchRoute, type Route } from '../domain/wire/routes.ts'
 import { mayNameModel, unlistedRoute } from '../domain/wire/unlisted.ts'
+import type { Who } from './guard.ts'
 import type { Forward } from './ollama/forwarding.ts'
 import type { OllamaHandler } from './ollama/handler.ts'
 import { redirect } from './redirect.ts'
@@ -35,19 +36,19 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
     })
   }
 
-  const take = (route: Route, request: Request, timing: Timing): Response | Promise<Response> => {
+  const take = (route: Route, request: Request, timing: Timing, { name }: Who): Response | Promise<Response> => {
     if (route.path === '/') return isRunning()
     timing.readingBody()
-    return handle(route, request, timing)
+    return handle(route, request, timing, name)
   }
 
-  const find = (request: Request, timing: Timing): Response | Promise<Response> => {
+  const find = (request: Request, timing: Timing, who: Who): Response | Promise<Response> => {
     const { method } = request
     const path = decodedPath(pathOf(request))
     const matched = matchRoute(method, path)
     switch (matched.kind) {
       case 'route':
-        return take(matched.route, request, timing)
+        return take(matched.route, request, timing, who)
       case 'redirect':
         return redirect(request, matched.status, encodeURI(matched.location))
       case 'not-allowed':
@@ -59,7 +60,7 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
         if (method !== 'POST' || request.body === null || !mayNameModel(request.headers.get('content-type') ?? ''))
           return pass(request, timing)
         timing.readingBody()
-        return handle(unlistedRoute(path), request, timing)
+        return handle(unlistedRoute(path), request, timing, who.name)
       default:
         return matched satisfies never
     }
@@ -68,9 +69,15 @@ export const createOllamaPaths = ({ handle, forward }: OllamaPathsDeps) => {
   return {
     find,
     /** The answer where the path is a route of the table to the letter, else null: the hot ones spare a walk through the router. */
-    exact(method: string, path: string, request: Request, timing: Timing): Response | Promise<Response> | null {
+    exact(
+      method: string,
+      path: string,
+      request: Request,
+      timing: Timing,
+      who: Who,
+    ): Response | Promise<Response> | null {
       const route = exactRoute(method, path)
-      return route === undefined ? null : take(route, request, timing)
+      return route === undefined ? null : take(route, request, timing, who)
     },
   }
 }

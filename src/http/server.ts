@@ -51,10 +51,10 @@ const createRouter = (deps: AppDeps, ollama: OllamaPaths) => {
   router.all(
     '/*',
     ({ request }) => {
-      const { asked, timing } = visitors.of(request)
+      const { asked, timing, who } = visitors.of(request)
       const elsewhere = slashRedirect(asked)
       if (elsewhere !== null) return elsewhere
-      return isJobsPath(pathOf(asked)) ? jobsRefusal(asked) : ollama.find(asked, timing)
+      return isJobsPath(pathOf(asked)) ? jobsRefusal(asked) : ollama.find(asked, timing, who)
     },
     { parse: 'none', detail: { hide: true } },
   )

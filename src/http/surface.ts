@@ -5,7 +5,7 @@ import type { Clock, Random } from '../domain/clock.ts'
 import type { Board } from '../engine/board.ts'
 import type { Engine } from '../engine/engine.ts'
 import { createBodyReader } from './body.ts'
-import { createGuard, type GuardRules } from './guard.ts'
+import { createGuard, type GuardRules, type NamedToken } from './guard.ts'
 import { type HealthDeps, healthPaths } from './health.ts'
 import { createHopGuard } from './hops.ts'
 import type { JobsRoutesDeps } from './jobs/routes.ts'
@@ -21,6 +21,7 @@ export interface SurfaceDeps {
   readonly config: {
     readonly addr: ListenAddress
     readonly token: string | null
+    readonly tokens: readonly NamedToken[]
     readonly tokenInPath: boolean
     readonly origins: readonly string[]
     readonly hosts: readonly string[]
@@ -58,8 +59,16 @@ export interface SurfaceDeps {
   readonly onBug: (error: unknown, path: string) => void
 }
 
-const rulesOf = ({ token, tokenInPath, addr, hosts, origins, publicUrl }: SurfaceDeps['config']): GuardRules => ({
-  tokens: token === null ? [] : [{ name: null, token }],
+const rulesOf = ({
+  token,
+  tokens,
+  tokenInPath,
+  addr,
+  hosts,
+  origins,
+  publicUrl,
+}: SurfaceDeps['config']): GuardRules => ({
+  tokens: token === null ? tokens : [{ name: null, token }, ...tokens],
   tokenInPath,
   listenHost: addr.hostname,
   hosts,

@@ -8,6 +8,7 @@ import migration0004 from './migrations/0004.sql' with { type: 'text' }
 import migration0005 from './migrations/0005.sql' with { type: 'text' }
 import migration0006 from './migrations/0006.sql' with { type: 'text' }
 import migration0007 from './migrations/0007.sql' with { type: 'text' }
+import migration0008 from './migrations/0008.sql' with { type: 'text' }
 
 /** The core's, numbered from 1; a released one is never edited. */
 export const migrations: readonly string[] = [
@@ -18,6 +19,7 @@ export const migrations: readonly string[] = [
   migration0005,
   migration0006,
   migration0007,
+  migration0008,
 ]
 
 /** The tables of a part. Everything that it creates, and every table that it hangs something on, begins with `NAME_`. */

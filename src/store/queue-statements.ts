@@ -32,6 +32,9 @@ const firstOf = (keys: readonly string[]): string[] =>
       ORDER BY seq LIMIT 1)`,
   )
 
+const RETURNING = `RETURNING seq, id, kind, endpoint, model, residency_key, state, slot, attempt, max_attempts, deferrals,
+    webhook_url IS NOT NULL AS has_webhook, created_at`
+
 const claimSql = (residentKeys: number) => `UPDATE jobs SET
     state = 'loading', slot = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
   WHERE seq = coalesce(
@@ -39,8 +42,7 @@ const claimSql = (residentKeys: number) => `UPDATE jobs SET
       ${firstOf(Array.from({ length: residentKeys }, (_, i) => `?${i + 5}`)).join(',\n      ')},
       (SELECT seq ${OLDEST}))
     AND (?4 IS NULL OR residency_key = +?4)
-  RETURNING seq, id, kind, endpoint, model, residency_key, state, slot, attempt, max_attempts, deferrals,
-    webhook_url IS NOT NULL AS has_webhook, created_at`
+  ${RETURNING}`
 
 // A target holds a handful of models at once.
 const RESIDENT_KEYS_MAX = 32
@@ -70,8 +72,8 @@ const createClaim = (db: Database) => {
 /** Every statement that changes the queue, prepared. */
 export const queueStatements = (db: Database) => ({
   insert: db.query<unknown, (string | number | null)[]>(`INSERT INTO jobs
-    (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, webhook_states, created_at, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)`),
+    (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, webhook_states, created_at, updated_at, fallback)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)`),
   knownKey: db.query<{ fingerprint: Uint8Array; id: string }, [string]>(`SELECT k.fingerprint AS fingerprint, j.id AS id
     FROM idempotency_keys k JOIN jobs j ON j.seq = k.job_seq WHERE k.key = ?1`),
   insertKey: db.query('INSERT INTO idempotency_keys (key, fingerprint, job_seq) VALUES (?1, ?2, ?3)'),
@@ -89,7 +91,7 @@ export const queueStatements = (db: Database) => ({
       not_before = ?6, updated_at = ?3
     WHERE seq = ?1 AND attempt = ?2 AND slot IS NOT NULL`),
   finish: db.query(`UPDATE jobs SET state = ?4, slot = NULL, error_code = ?5, error_message = ?6, prompt_tokens = ?7,
-      completion_tokens = ?8, total_duration_ms = ?9, completed_at = ?3, updated_at = ?3
+      completion_tokens = ?8, total_duration_ms = ?9, served_by = ?10, served_model = ?11, completed_at = ?3, updated_at = ?3
     WHERE seq = ?1 AND attempt = ?2 AND slot IS NOT NULL`),
   withdraw: db.query(`UPDATE jobs SET state = ?2, error_code = ?3, error_message = ?4, not_before = NULL,
       completed_at = ?5, updated_at = ?5
@@ -105,16 +107,30 @@ export const queueStatements = (db: Database) => ({
       slot = NULL, completed_at = ?1, updated_at = ?1
     WHERE slot IS NOT NULL AND attempt >= max_attempts`),
   requeueInterrupted: db.query(`UPDATE jobs SET state = 'queued', slot = NULL, updated_at = ?1 WHERE slot IS NOT NULL`),
+  // Out of the line, or off its slot, into a lane (1000 and above): what runs there is in no key's way.
+  takeAside: db.query<
+    JobRow,
+    [string, number, number]
+  >(`UPDATE jobs SET slot = ?2, state = 'loading', attempt = attempt + 1, not_before = NULL,
+      started_at = coalesce(started_at, ?3), updated_at = ?3
+    WHERE id = ?1 AND state = 'queued' ${RETURNING}`),
+  moveAside: db.query(`UPDATE jobs SET slot = ?3, updated_at = ?4 WHERE seq = ?1 AND attempt = ?2 AND slot < 1000`),
+  forFallback: db.query<
+    JobRow,
+    [number]
+  >(`SELECT seq, id, kind, endpoint, model, residency_key, state, 0 AS slot, attempt, max_attempts,
+      deferrals, webhook_url IS NOT NULL AS has_webhook, created_at FROM jobs INDEXED BY jobs_fallback
+    WHERE state = 'queued' AND fallback IS NOT NULL ORDER BY seq LIMIT ?1`),
   // Jobs that hold a slot although nobody runs them; `?1` is a JSON list of the ids that somebody does run.
   strandedSync: db.query(`UPDATE jobs SET state = 'failed', error_code = 'abandoned', error_message = ?3,
       slot = NULL, completed_at = ?2, updated_at = ?2
-    WHERE slot IS NOT NULL AND kind = 'sync' AND id NOT IN (SELECT value FROM json_each(?1))`),
+    WHERE slot < 1000 AND kind = 'sync' AND id NOT IN (SELECT value FROM json_each(?1))`),
   strandedSpent: db.query(`UPDATE jobs SET state = 'failed', error_code = 'attempts_exhausted', error_message = ?3,
       slot = NULL, completed_at = ?2, updated_at = ?2
-    WHERE slot IS NOT NULL AND attempt >= max_attempts AND id NOT IN (SELECT value FROM json_each(?1))`),
+    WHERE slot < 1000 AND attempt >= max_attempts AND id NOT IN (SELECT value FROM json_each(?1))`),
   stranded: db.query(`UPDATE jobs SET state = 'queued', slot = NULL, updated_at = ?2
-    WHERE slot IS NOT NULL AND id NOT IN (SELECT value FROM json_each(?1))`),
-  dropSlots: db.query('DELETE FROM slots WHERE slot >= ?1'),
+    WHERE slot < 1000 AND id NOT IN (SELECT value FROM json_each(?1))`),
+  dropSlots: db.query('DELETE FROM slots WHERE slot >= ?1 AND slot < 1000'),
   addSlot: db.query('INSERT OR IGNORE INTO slots (slot) VALUES (?1)'),
   hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?1 LIMIT 1`),
   requestBody: db.query<{ body: Uint8Array }, [number]>('SELECT body FROM requests WHERE job_seq = ?1'),

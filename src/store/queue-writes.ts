@@ -37,6 +37,9 @@ const activeJob = (row: JobRow): ActiveJob => ({
   createdAt: row.created_at,
 })
 
+// No counts, and nobody who served it.
+const nobody = [null, null, null, null, null] as const
+
 const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, now: number): boolean => {
   const { seq, attempt } = job
   switch (verdict.to) {
@@ -46,17 +49,16 @@ const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, no
     }
     case 'done': {
       const { promptTokens, completionTokens, totalDurationMs } = verdict.usage
-      return (
-        sql.finish.run(seq, attempt, now, 'done', null, null, promptTokens, completionTokens, totalDurationMs).changes >
-        0
-      )
+      const { who, model } = verdict.servedBy ?? { who: 'target', model: null }
+      const counts = [promptTokens, completionTokens, totalDurationMs]
+      return sql.finish.run(seq, attempt, now, 'done', null, null, ...counts, who, model).changes > 0
     }
     case 'failed': {
       const { code, message } = verdict.failure
-      return sql.finish.run(seq, attempt, now, 'failed', code, message, null, null, null).changes > 0
+      return sql.finish.run(seq, attempt, now, 'failed', code, message, ...nobody).changes > 0
     }
     case 'cancelled':
-      return sql.finish.run(seq, attempt, now, 'cancelled', null, null, null, null, null).changes > 0
+      return sql.finish.run(seq, attempt, now, 'cancelled', null, null, ...nobody).changes > 0
     default:
       return verdict satisfies never
   }
@@ -65,9 +67,19 @@ const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, no
 const insertJob = (sql: QueueStatements, job: NewJob, now: number): Submitted => {
   const earlier = job.idempotency === undefined ? null : knownJob(sql, job.idempotency)
   if (earlier !== null) return earlier
-  const { id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, webhookStates = null } = job
+  const {
+    id,
+    kind,
+    endpoint,
+    model,
+    residencyKey,
+    maxAttempts,
+    webhookUrl,
+    webhookStates = null,
+    fallback = null,
+  } = job
   const states = webhookStates === null ? null : JSON.stringify(webhookStates)
-  const row = [id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, states, now]
+  const row = [id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, states, now, fallback]
   const seq = Number(sql.insert.run(...row).lastInsertRowid)
   if (job.request !== null) sql.insertRequest.run(seq, job.request)
   if (job.idempotency !== undefined) sql.insertKey.run(job.idempotency.key, job.idempotency.fingerprint, seq)
@@ -122,6 +134,16 @@ export const queueWrites = (db: Database) => {
     ripen: (now: number): boolean => sql.ripen.run(now).changes > 0,
     claim: (query: ClaimQuery) => claimNext(sql, query),
     advance: ({ seq, attempt }: ActiveJob, now: number): boolean => sql.advance.run(seq, attempt, now).changes > 0,
+    /** Out of the line into a lane, and at once to work: there is nothing to load. */
+    takeAside(id: string, lane: number, now: number): ActiveJob | null {
+      const row = sql.takeAside.get(id, lane, now)
+      if (row === null) return null
+      sql.advance.run(row.seq, row.attempt, now)
+      return activeJob({ ...row, state: 'working' })
+    },
+    moveAside: ({ seq, attempt }: ActiveJob, lane: number, now: number): boolean =>
+      sql.moveAside.run(seq, attempt, lane, now).changes > 0,
+    forFallback: (limit: number): ActiveJob[] => sql.forFallback.all(limit).map(activeJob),
     settle(job: ActiveJob, verdict: Verdict, now: number, artifacts: readonly Artifact[]): boolean {
       if (!applyVerdict(sql, job, verdict, now)) return false
       for (const { name, contentType, body } of artifacts) sql.insertArtifact.run(job.seq, name, contentType, body)

@@ -19,6 +19,12 @@ export interface Queue {
   advance(job: ActiveJob, now: number): Promise<boolean>
   /** Ends this attempt. False: the job is no longer this attempt's. */
   settle(job: ActiveJob, verdict: Verdict, now: number, artifacts?: readonly Artifact[]): Promise<boolean>
+  /** A waiting job goes to work in a lane; null: it is not waiting. */
+  takeAside(id: string, lane: number, now: number): Promise<ActiveJob | null>
+  /** From its slot into a lane. False: the job is no longer this attempt's. */
+  moveAside(job: ActiveJob, lane: number, now: number): Promise<boolean>
+  /** The oldest waiting jobs that something else than the target may serve. */
+  forFallback(limit: number): readonly ActiveJob[]
   /** Takes a waiting job out; `quick` unless told otherwise. False: it is not waiting. */
   withdraw(id: string, reason: 'cancelled' | Failure, now: number, durability?: Durability): Promise<boolean>
   /** The job that a submit with this key made, or why it cannot be used; null when the key is new. */
@@ -94,6 +100,26 @@ const createWaiting = (stored: number) => {
 
 const nothing = () => undefined
 
+interface LanesDeps extends Required<Pick<QueueDeps, 'ledger' | 'line' | 'changed'>> {
+  readonly writes: ReturnType<typeof queueWrites>
+  readonly waiting: ReturnType<typeof createWaiting>
+}
+
+/** The ways into lanes. */
+const lanesIn = ({ ledger, writes, waiting, line, changed }: LanesDeps) => ({
+  async takeAside(id: string, lane: number, now: number) {
+    const job = await ledger.write('quick', () => writes.takeAside(id, lane, now))
+    if (job === null) return null
+    waiting.went()
+    line.stirred()
+    changed(job.id, job.hasWebhook)
+    return job
+  },
+  moveAside: (job: ActiveJob, lane: number, now: number) =>
+    ledger.write('quick', () => writes.moveAside(job, lane, now)),
+  forFallback: writes.forFallback,
+})
+
 /** The queue of one database. */
 export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = nobodyCounts }: QueueDeps): Queue => {
   const writes = queueWrites(db)
@@ -106,6 +132,7 @@ export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = no
   }
 
   return {
+    ...lanesIn({ ledger, writes, waiting, line, changed }),
     known: writes.known,
     async submit(job, now) {
       if (waiting.queued >= maxQueue) return { kind: 'full' }

@@ -15,6 +15,7 @@ describe('an empty environment', () => {
       ollamaUrl: 'http://127.0.0.1:11434',
       ollamaToken: null,
       token: null,
+      tokens: [],
       tokenInPath: false,
       origins: [],
       hosts: [],

@@ -2,10 +2,10 @@
 import { expect, test } from 'bun:test'
 import { readCall } from '../../src/domain/wire/call.ts'
 import { matchRoute } from '../../src/domain/wire/routes.ts'
-import { createCallers } from '../../src/engine/caller.ts'
+import { type Caller, createCallers } from '../../src/engine/caller.ts'
 import { CallerIntake } from '../../src/engine/intake.ts'
 import { createStopwatches } from '../../src/engine/patience.ts'
-import { createRescue } from '../../src/engine/rescue.ts'
+import { createRescue, type Rescuer } from '../../src/engine/rescue.ts'
 import { createRoster } from '../../src/engine/roster.ts'
 import { createTargetState } from '../../src/engine/state.ts'
 import { SyncCaller } from '../../src/http/ollama/answer.ts'
@@ -24,6 +24,17 @@ const nothing = async () => {
   throw new Error('the intake has no business with this')
 }
 
+/** A rescuer that takes nobody. */
+const nobody: Rescuer = {
+  lanes: 1,
+  afterMs: () => 0,
+  wayOf: () => 'target',
+  marks: () => [],
+  wants: () => false,
+  serve: async () => ({ kind: 'left' }),
+  servedBy: () => ({ who: 'fallback', model: null }),
+}
+
 /** An intake whose queue takes everything and gives everything back. */
 const build = (unreachableDeadlineMs: number) => {
   const clock = createVirtualClock()
@@ -39,10 +50,18 @@ const build = (unreachableDeadlineMs: number) => {
     settle: nothing,
     release: nothing,
     hasReady: () => false,
+    takeAside: nothing,
+    moveAside: nothing,
+    forFallback: () => [],
     isEmpty: () => true,
     known: () => null,
   }
-  const common = { queue, callers, roster, rescuers, state, clock }
+  const help = { wants: () => false, fromLine: async (_jobId: string, _caller: Caller) => false }
+  const aside = {
+    wants: () => help.wants(),
+    fromLine: async (jobId: string, caller: Caller) => help.fromLine(jobId, caller),
+  }
+  const common = { queue, callers, roster, rescuers, aside, state, clock }
   const intake = new CallerIntake({ ...common, emit: () => undefined, nudge: () => undefined, maxAttempts: 3 })
   const admit = async (jobId: string, deadlineMs: number | null = null) => {
     const patience = createStopwatches(clock, unreachableDeadlineMs).create()
@@ -55,7 +74,7 @@ const build = (unreachableDeadlineMs: number) => {
     await intake.admit(jobId, caller, deadlineMs)
     return told
   }
-  return { clock, state, callers, intake, rescuers, admit }
+  return { clock, state, callers, intake, rescuers, help, admit }
 }
 
 test('a deadline of the call ends it while it waits, and leaves no timer', async () => {
@@ -95,17 +114,17 @@ test('the times that the target was missing add up, and those between them do no
 })
 
 test('whoever can answer in the target’s place is asked when it wants to be, and not before', async () => {
-  const { clock, state, rescuers, admit } = build(60_000)
+  const { clock, state, rescuers, help, callers, admit } = build(60_000)
   let isOpen = false
   const rescued: number[] = []
-  rescuers.use({
-    afterMs: 5_000,
-    wants: () => isOpen,
-    rescue(caller) {
-      rescued.push(clock.monotonicMs())
-      caller.answer({ status: 200, headers: [], body: new Uint8Array() })
-    },
-  })
+  rescuers.use({ ...nobody, afterMs: () => 5_000 })
+  help.wants = () => isOpen
+  help.fromLine = async (jobId, caller) => {
+    rescued.push(clock.monotonicMs())
+    callers.remove(jobId)
+    caller.answer({ status: 200, headers: [], body: new Uint8Array() })
+    return true
+  }
   const early = await admit('early')
   state.unreached('gone')
   await clock.advance(10_000)
@@ -121,17 +140,28 @@ test('whoever can answer in the target’s place is asked when it wants to be, a
   expect(rescued.length).toBe(2)
 })
 
-test('whoever throws when it is asked for help helps nobody and hurts nobody', async () => {
-  const { clock, state, rescuers, admit } = build(10_000)
+test('one that nobody could help after all bears the target as long as it would have', async () => {
+  const { clock, state, rescuers, help, admit } = build(10_000)
+  rescuers.use({ ...nobody, afterMs: () => 1_000 })
+  help.wants = () => true
+  const told = await admit('a')
+  state.unreached('gone')
+  await clock.advance(9_999)
+  expect(told.status).toBe(0)
+  await clock.advance(1)
+  expect(told.status).toBe(503)
+})
+
+test('a rescuer that throws when it is asked helps nobody and hurts nobody', () => {
+  const faults: unknown[] = []
+  const rescuers = createRescue((error) => faults.push(error))
   const fail = () => {
     throw new Error('no help')
   }
-  rescuers.use({ afterMs: 1_000, wants: fail, rescue: fail })
-  rescuers.use({ afterMs: 1_000, wants: () => true, rescue: fail })
-  const told = await admit('a')
-  state.unreached('gone')
-  await clock.advance(10_000)
-  expect(told.status).toBe(503)
+  rescuers.use({ ...nobody, afterMs: fail, wayOf: fail, marks: fail, wants: fail })
+  const incoming = { call: callOf(), asks: null, client: null }
+  expect([rescuers.afterMs(), rescuers.wayOf(incoming), rescuers.marks(callOf())]).toEqual([null, 'target', []])
+  expect(faults.length).toBe(3)
 })
 
 test('nothing is taken after the intake is closed', async () => {

@@ -1,6 +1,6 @@
 /** The database refuses every illegal state by itself, whatever the code does. */
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
-import { type JobState, jobStates, transitions } from '../../src/domain/job/job.ts'
+import { type JobState, jobStates, LANES_FROM, LANES_MAX, transitions } from '../../src/domain/job/job.ts'
 import { createTestStore } from '../support/store.ts'
 
 const store = createTestStore({ fast: true })
@@ -89,7 +89,21 @@ describe('the schema', () => {
     move('a', 'loading', 1)
     expect(() => db.run('DELETE FROM slots WHERE slot = 1')).toThrow('FOREIGN KEY constraint failed')
     store.queue.recover(0, 1)
-    expect(db.query('SELECT slot FROM slots').values()).toEqual([[0]])
+    expect(db.query(`SELECT slot FROM slots WHERE slot < ${LANES_FROM}`).values()).toEqual([[0]])
+  })
+
+  test('has as many lanes as the code counts on, where other keys are in nobody’s way', () => {
+    const [lanes] = db.query(`SELECT min(slot), count(*) FROM slots WHERE slot >= ${LANES_FROM}`).values()
+    expect(lanes).toEqual([LANES_FROM, LANES_MAX])
+    insert('a')
+    insert('b')
+    db.run(`UPDATE jobs SET residency_key = 'other' WHERE id = 'b'`)
+    move('a', 'loading')
+    move('b', 'loading', LANES_FROM)
+    // From its slot into a lane, and never back.
+    move('a', 'loading', LANES_FROM + 1)
+    expect(() => move('a', 'loading', 0)).toThrow('one residency key over all slots')
+    expect(() => move('a', 'loading', LANES_FROM)).toThrow('UNIQUE constraint failed')
   })
 
   test('refuses a second residency key beside the first, and a change of either', () => {

@@ -8,6 +8,7 @@ import { matchRoute } from '../../src/domain/wire/routes.ts'
 import { createAlarms } from '../../src/engine/alarms.ts'
 import { createBoard } from '../../src/engine/board.ts'
 import { type Bus, createBus } from '../../src/engine/bus.ts'
+import type { OpenTarget } from '../../src/engine/elsewhere.ts'
 import { createEngine, type Engine, type EngineConfig } from '../../src/engine/engine.ts'
 import type { Part, PartPorts } from '../../src/engine/part.ts'
 import { portsOf } from '../../src/engine/parts.ts'
@@ -71,6 +72,8 @@ interface BenchOptions {
   readonly tolerant?: boolean
   /** Makes a part that runs beside the engine. */
   readonly part?: (ports: PartPorts<never>) => Part
+  /** What the part opens beside the target; the target itself unless a test says otherwise. */
+  readonly openTarget?: OpenTarget
   readonly store?: TestStore
   /** What is in the given store stays there, as after a restart. */
   readonly keep?: boolean
@@ -190,6 +193,8 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       environment: {},
       transfers: createTransfers(),
       post: async () => ({ kind: 'failed', message: 'there is no network here', mayHaveArrived: false }),
+      jobTimeoutMs: config.jobTimeoutMs,
+      openTarget: options.openTarget ?? (() => ({ ...target, close: () => undefined })),
       target,
       whoOf: () => ({ name: null }),
       settings: {},

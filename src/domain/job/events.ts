@@ -2,7 +2,7 @@
 import type { LogLevel } from '../log-level.ts'
 import type { Failure } from './failure.ts'
 import type { JobKind } from './job.ts'
-import type { Outcome } from './outcome.ts'
+import type { Outcome, ServedBy } from './outcome.ts'
 
 type JobFields = {
   readonly jobId: string
@@ -42,7 +42,11 @@ export type EngineEvent =
   | ({ readonly event: 'job_submitted' } & Omit<JobFields, 'attempt'> & { readonly endpoint: string })
   | ({ readonly event: 'job_loading' } & JobFields)
   | ({ readonly event: 'job_working' } & JobFields & { readonly queueMs: number })
-  | ({ readonly event: 'job_done' } & JobFields & { readonly elapsedMs: number })
+  | ({ readonly event: 'job_done' } & JobFields & {
+        readonly elapsedMs: number
+        /** Absent: the target did it. */
+        readonly servedBy?: ServedBy
+      })
   | ({ readonly event: 'job_failed' } & JobFields & { readonly failure: Failure })
   | ({ readonly event: 'job_cancelled' } & JobFields)
   | ({ readonly event: 'job_requeued' } & JobFields & {

@@ -11,6 +11,7 @@ export const failures = {
   deadline: { status: 503, sentence: 'no answer within the deadline of the call' },
   disk_full: { status: 503, sentence: 'foreman cannot write to its data directory' },
   draining: { status: 503, sentence: 'foreman is stopping', busyText: true },
+  fallback_unable: { status: 503, sentence: 'the fallback could not answer' },
   internal: { status: 500, sentence: 'internal error' },
   job_timeout: { status: 504, sentence: 'no result within FOREMAN_JOB_TIMEOUT' },
   load_failed: { status: 502, sentence: 'the target could not load the model' },

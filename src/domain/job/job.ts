@@ -41,6 +41,8 @@ export interface NewJob {
   readonly webhookUrl: string | null
   /** Of these transitions alone the webhook tells; all unless given. */
   readonly webhookStates?: readonly JobState[] | null
+  /** Async only: whether something else than the target may serve it; absent: the target alone. */
+  readonly fallback?: 'auto' | undefined
   /** Async only: the same key and fingerprint name the same job. */
   readonly idempotency?: Idempotency | undefined
 }
@@ -63,7 +65,7 @@ export interface ActiveJob {
   readonly model: string
   readonly residencyKey: string
   readonly state: 'loading' | 'working'
-  /** 0..P-1. */
+  /** 0..P-1, or a lane. */
   readonly slot: number
   /** 1 on the first attempt. */
   readonly attempt: number
@@ -74,6 +76,11 @@ export interface ActiveJob {
   /** By the steady clock (ADR 0012), as all times that are counted with. */
   readonly createdAt: number
 }
+
+/** From here on they are lanes: what something else than the target works on, beside the slots. */
+export const LANES_FROM = 1_000
+// As many as the database has.
+export const LANES_MAX = 64
 
 /** What the target counted. Null where it said nothing. */
 export interface Usage {

@@ -42,9 +42,20 @@ export type Outcome =
   | { readonly kind: 'left' }
   | { readonly kind: 'stopped' }
 
+/** Whoever gave an answer in the target's place, and the model that did where it has another name there. */
+export interface ServedBy {
+  readonly who: 'fallback'
+  readonly model: string | null
+}
+
 /** What becomes of the job. `returned` gives the attempt back, because the target never got the work. */
 export type Verdict =
-  | { readonly to: 'done'; readonly usage: Usage }
+  | {
+      readonly to: 'done'
+      readonly usage: Usage
+      /** Absent: the target did it. */
+      readonly servedBy?: ServedBy
+    }
   | { readonly to: 'cancelled' }
   | { readonly to: 'failed'; readonly failure: Failure; readonly answer: Answer | null; readonly told: boolean }
   | {

@@ -3,7 +3,7 @@ import type { Clock } from '../../domain/clock.ts'
 import { type Failure, failures, ollamaMessage } from '../../domain/job/failure.ts'
 import type { Answer } from '../../domain/job/outcome.ts'
 import type { Call } from '../../domain/wire/call.ts'
-import { headerOf } from '../../domain/wire/headers.ts'
+import { type HeaderPairs, headerOf } from '../../domain/wire/headers.ts'
 import { isStream, streamErrorBytes } from '../../domain/wire/stream-watch.ts'
 import type { Caller } from '../../engine/caller.ts'
 import type { Patience } from '../../engine/patience.ts'
@@ -11,11 +11,17 @@ import { eventHeaders, refusal } from '../refuse.ts'
 import { type ClientStream, createClientStream } from './client-stream.ts'
 
 export interface SyncCallerOptions {
-  readonly jobId: string
+  /** Null: a call past the queue. */
+  readonly jobId: string | null
   readonly call: Call
   readonly path: string
   readonly headers: Caller['headers']
   readonly body: Uint8Array
+  readonly bodyAsSent?: Uint8Array | undefined
+  /** The name of the client's token. */
+  readonly client?: string | null
+  /** Headers that say who answers, where somebody else than the target may. */
+  readonly marks?: HeaderPairs
   /** Fires when the client's connection is gone. */
   readonly signal: AbortSignal
   readonly patience: Patience
@@ -25,17 +31,42 @@ export interface SyncCallerOptions {
 /** Statuses that by definition carry no body. */
 const isBodiless = (status: number): boolean => status === 204 || status === 304
 
+const QUEUE_MS = 'x-foreman-queue-ms'
+const MODEL = 'x-foreman-model'
+
+/**
+ * An answer that may be another foreman's: of its own headers it keeps the model that answered in the end, its wait is added to this one's, and
+ * the rest is said here.
+ */
+const withMarks = (answered: [string, string][], own: [string, string][], marks: HeaderPairs): [string, string][] => {
+  const innerMs = Number(headerOf(answered, QUEUE_MS)) || 0
+  const ownMs = Number(headerOf(own, QUEUE_MS)) || 0
+  const model = headerOf(answered, MODEL)
+  const said = new Set([...own, ...marks].map(([name]) => name.toLowerCase()).concat(QUEUE_MS))
+  const kept = answered.filter(([name]) => !said.has(name.toLowerCase()))
+  const ms: [string, string][] = ownMs + innerMs > 0 ? [['X-Foreman-Queue-Ms', String(ownMs + innerMs)]] : []
+  const marked = marks.map(([name, value]): [string, string] => [
+    name,
+    name.toLowerCase() === MODEL && model !== '' ? model : value,
+  ])
+  return [...kept, ...own.filter(([name]) => name.toLowerCase() !== QUEUE_MS), ...ms, ...marked]
+}
+
 /** A caller for one request. */
 export class SyncCaller implements Caller {
   readonly call: Call
   readonly path: string
   readonly headers: Caller['headers']
   readonly body: Uint8Array
+  readonly bodyAsSent: Uint8Array | undefined
+  readonly client: string | null
   readonly arrivedAtMs: number
   readonly patience: Patience
   /** Settles with the response once there is a first byte or a failure. It never rejects. */
   readonly answered: Promise<Response>
-  readonly #jobId: string
+  /** Null: it has no job, or not yet. */
+  jobId: string | null
+  #marks: HeaderPairs
   readonly #signal: AbortSignal
   readonly #left = new AbortController()
   readonly #cleanups: (() => void)[] = []
@@ -46,14 +77,18 @@ export class SyncCaller implements Caller {
   #stream: ClientStream | null = null
   #takesWords = true
 
-  constructor({ jobId, call, path, headers, body, signal, patience, clock }: SyncCallerOptions) {
+  constructor(options: SyncCallerOptions) {
+    const { jobId, call, path, headers, body, bodyAsSent, client, marks, signal, patience, clock } = options
     this.call = call
     this.path = path
     this.headers = headers
     this.body = body
+    this.bodyAsSent = bodyAsSent
+    this.client = client ?? null
+    this.#marks = marks ?? []
     this.patience = patience
     this.arrivedAtMs = clock.monotonicMs()
-    this.#jobId = jobId
+    this.jobId = jobId
     this.#signal = signal
     this.answered = new Promise((resolve) => {
       this.#resolve = resolve
@@ -72,6 +107,10 @@ export class SyncCaller implements Caller {
 
   working(queueMs: number): void {
     this.#queueMs = queueMs
+  }
+
+  mark(headers: HeaderPairs): void {
+    this.#marks = headers
   }
 
   begin(status: number, headers: Answer['headers']): void {
@@ -158,12 +197,14 @@ export class SyncCaller implements Caller {
   }
 
   #own(): [string, string][] {
-    const headers: [string, string][] = [['X-Foreman-Job-Id', this.#jobId]]
+    const headers: [string, string][] = this.jobId === null ? [] : [['X-Foreman-Job-Id', this.jobId]]
     if (this.#queueMs > 0) headers.push(['X-Foreman-Queue-Ms', String(this.#queueMs)])
     return headers
   }
 
   #withOwn(headers: Answer['headers']): [string, string][] {
-    return [...headers.map(([name, value]): [string, string] => [name, value]), ...this.#own()]
+    const all = headers.map(([name, value]): [string, string] => [name, value])
+    if (this.#marks.length === 0) return [...all, ...this.#own()]
+    return withMarks(all, this.#own(), this.#marks)
   }
 }

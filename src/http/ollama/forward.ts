@@ -63,6 +63,13 @@ const unanswered = (tried: Exclude<Tried, { kind: 'response' }>, deps: ForwardDe
   return refuse(options.flavour, reasonOf(tried, deps))
 }
 
+/** What may have run already is not given to anybody else. */
+const helped = async (tried: Exclude<Tried, { kind: 'response' }>, deps: ForwardDeps, options: ForwardOptions) => {
+  if (options.standIn === undefined || tried.kind === 'left' || tried.kind === 'unsendable') return null
+  const mayHaveRun = tried.kind === 'broken' || (tried.kind === 'away' && tried.sent)
+  return mayHaveRun && !options.repeatable ? null : options.standIn.serve(reasonOf(tried, deps))
+}
+
 /** The forwarder of one target. */
 export const createForward = (deps: ForwardDeps): Forward => {
   const { clock, state, random, awaited } = deps
@@ -95,18 +102,23 @@ export const createForward = (deps: ForwardDeps): Forward => {
         const isThere = state.view.reachable || (await maySend(request, options))
         const absent: Tried = { kind: 'away', message: '', sent: false }
         const tried = isThere ? await attempt(attemptDeps, request, options, { patience, tries }) : absent
-        if (tried.kind === 'response') return tried.response
+        if (tried.kind === 'response') return options.standIn?.mark(tried.response) ?? tried.response
         const instead = tried.kind === 'left' || tried.kind === 'unsendable' ? null : options.instead?.()
         if (instead) return instead
         const isMissing = tried.kind === 'foreign' || (tried.kind === 'away' && (options.repeatable || !tried.sent))
-        if (!mayWait || !isMissing) return unanswered(tried, deps, options)
+        if (!mayWait || !isMissing) return (await helped(tried, deps, options)) ?? unanswered(tried, deps, options)
         patience().absent(beganAtMs)
         release ??= awaited.begin()
+        const helpMs = options.standIn?.afterMs() ?? Number.POSITIVE_INFINITY
+        const isDue = helpMs <= 0 || patience().leftMs() <= 0
+        const help = options.standIn !== undefined && isDue ? await helped(tried, deps, options) : null
+        if (help !== null) return help
         const leftMs = patience().leftMs()
         if (leftMs <= 0 || request.signal.aborted) return unanswered(tried, deps, options)
         if (awaited.over.aborted) return refuse(options.flavour, failure('draining'))
         // Where the target is there for others, this request comes again; else its return is waited for.
-        const waitMs = state.view.reachable ? Math.min(backoffMs(tries, random()), leftMs) : leftMs
+        const untilMs = helpMs > 0 ? Math.min(leftMs, helpMs) : leftMs
+        const waitMs = state.view.reachable ? Math.min(backoffMs(tries, random()), untilMs) : untilMs
         await pause({ clock, state, signals: [request.signal, awaited.over] }, waitMs)
       }
     } finally {

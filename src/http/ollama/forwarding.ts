@@ -1,4 +1,5 @@
 /** What a request beside the queue is sent with. */
+import type { Failure } from '../../domain/job/failure.ts'
 import type { Flavour } from '../../domain/wire/routes.ts'
 import type { EndsOn } from './watch.ts'
 
@@ -18,6 +19,16 @@ export interface Gathering {
   heard(whole: Whole): void
 }
 
+/** Whoever may answer in the target's place. */
+export interface StandIn {
+  /** How long from now the target is waited for first. */
+  afterMs(): number
+  /** Null: it cannot or will not, and the client has seen nothing. */
+  serve(why: Failure): Promise<Response | null>
+  /** The target's own answer, marked as such. */
+  mark(response: Response): Response
+}
+
 export interface ForwardOptions {
   readonly flavour: Flavour
   /** The body already read; null = none; 'stream' = pass the request's own on, whatever its size. */
@@ -33,6 +44,7 @@ export interface ForwardOptions {
   readonly onEnd: (status: number) => void
   /** Read whole before any of it is handed on, so that a target that falls silent on the way can be answered for; null = passed on as it comes. */
   readonly gather?: Gathering | null
+  readonly standIn?: StandIn | undefined
   /** What to say when the target says nothing; null = the failure itself. */
   readonly instead?: () => Response | null
 }

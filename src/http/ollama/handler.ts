@@ -9,10 +9,17 @@ import { refusal, refusalOf, refuse } from '../refuse.ts'
 import { createControl } from './control.ts'
 import { createEmbed } from './embed.ts'
 import { createKnown } from './known.ts'
+import { wayOf } from './stand-in.ts'
 import { createStrangers, isNoRoute, type Strangers } from './strangers.ts'
 import { bypass, type ConnectionTimer, type OllamaDeps, Passage, queue } from './ways.ts'
 
-export type OllamaHandler = (route: Route, request: Request, timer: ConnectionTimer) => Promise<Response>
+/** `client` is the name of the token that it came with. */
+export type OllamaHandler = (
+  route: Route,
+  request: Request,
+  timer: ConnectionTimer,
+  client: string | null,
+) => Promise<Response>
 
 const refuseAs = ({ flavour }: Route, fault: Refusal) => refusalOf(flavour, fault)
 
@@ -24,9 +31,12 @@ const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Arra
   const read = await readCallInTurns(route, peeked, request.headers.get('content-type') ?? '', turn)
   if (read.kind === 'refused') return refuseAs(route, read)
   const { call } = read
+  const way = wayOf(deps.engine, passage, call)
+  if (way === 'nowhere') return refuseAs(route, unknownModel(call))
+  if (way === 'rescuer-only') return queue(deps, passage, call, bytes, way)
   // A cloud generation may cost money: it is never sent twice.
   if (call.cloud || state.view.inventory.get(call.canonicalModel)?.remote)
-    return bypass(deps, passage, bytes, false, timer.timed)
+    return bypass(deps, passage, bytes, false, timer.timed, call)
   if (!(await admission.isInstalled(call))) return refuseAs(route, unknownModel(call))
   // The words are the target's own, and nobody's model has to go for them.
   if (!call.unloads && (await abilities.refuses(call, peeked)))
@@ -34,7 +44,7 @@ const handleQueued = async (deps: OllamaDeps, passage: Passage, bytes: Uint8Arra
       timer.timed()
       if (status < 300) abilities.wasWrong(call)
     })
-  if (!call.unloads) return queue(deps, passage, call, bytes)
+  if (!call.unloads) return queue(deps, passage, call, bytes, way)
   return bypass(deps, passage, bytes, true, () => {
     timer.timed()
     state.residency.forget(call.canonicalModel)
@@ -87,8 +97,8 @@ export const createOllamaHandler = (
     if (route.class === 'queued') return handleQueued(deps, passage, bytes)
     return route.class === 'bypass' ? embed(passage, bytes) : control(passage, bytes)
   }
-  return async (route, request, timer) => {
-    const passage = new Passage(route, request, timer)
+  return async (route, request, timer, client) => {
+    const passage = new Passage(route, request, timer, client)
     if (route.writes && deps.readOnly) return refuse(route.flavour, failure('read_only'))
     if (isTooLate(deps, route)) return refuse(route.flavour, failure('draining'))
     // The body last: whoever looks at it has a stream made of it, which costs as much as a short answer.

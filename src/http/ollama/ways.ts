@@ -5,17 +5,29 @@ import { requestHeaders } from '../../domain/wire/headers.ts'
 import { preferredWaitMs } from '../../domain/wire/prefer.ts'
 import type { Route } from '../../domain/wire/routes.ts'
 import type { Engine } from '../../engine/engine.ts'
+import type { Way } from '../../engine/rescue.ts'
 import type { BodyReader } from '../body.ts'
 import type { Place } from '../place.ts'
 import { pathAndQuery } from '../request-path.ts'
 import { SyncCaller } from './answer.ts'
 import type { Forward } from './forwarding.ts'
 import { heartbeatMs, mayBeat, withHeartbeat } from './heartbeat.ts'
+import { createStandIn, leadPast } from './stand-in.ts'
 
 export interface OllamaDeps {
   readonly engine: Pick<
     Engine,
-    'abilities' | 'admission' | 'embedsPast' | 'hangs' | 'intake' | 'patience' | 'poller' | 'refresh' | 'state'
+    | 'abilities'
+    | 'admission'
+    | 'aside'
+    | 'embedsPast'
+    | 'hangs'
+    | 'intake'
+    | 'patience'
+    | 'poller'
+    | 'refresh'
+    | 'rescuers'
+    | 'state'
   >
   readonly forward: Forward
   readonly bodies: BodyReader
@@ -46,12 +58,15 @@ export class Passage {
   readonly route: Route
   readonly request: Request
   readonly timer: ConnectionTimer
+  /** The name of the token that it came with. */
+  readonly client: string | null
   #heldUntil: Promise<unknown> | null = null
 
-  constructor(route: Route, request: Request, timer: ConnectionTimer) {
+  constructor(route: Route, request: Request, timer: ConnectionTimer, client: string | null) {
     this.route = route
     this.request = request
     this.timer = timer
+    this.client = client
   }
 
   /** The body is held on although the answer has begun. */
@@ -74,8 +89,14 @@ const followed = (signal: AbortSignal): AbortController => {
   return own
 }
 
-/** Through the queue. */
-export const queue = async (deps: OllamaDeps, passage: Passage, call: Call, body: Uint8Array): Promise<Response> => {
+/** Through the queue, or past the target to whoever answers in its place. */
+export const queue = async (
+  deps: OllamaDeps,
+  passage: Passage,
+  call: Call,
+  body: Uint8Array,
+  way: Way = 'target',
+): Promise<Response> => {
   const { engine, clock } = deps
   const { request, timer } = passage
   const everyMs = mayBeat(call) ? heartbeatMs(request.headers.get('x-foreman-heartbeat'), deps.heartbeatMs) : 0
@@ -84,7 +105,11 @@ export const queue = async (deps: OllamaDeps, passage: Passage, call: Call, body
   const caller = new SyncCaller({
     // A body in an encoding that Ollama decodes itself is passed as it is: /v1 takes no keep_alive anyway.
     ...engine.admission.shape({ call, body }),
-    jobId,
+    ...(engine.rescuers.rescuer !== null && {
+      ...{ client: passage.client, bodyAsSent: body },
+      marks: engine.rescuers.marks(call),
+    }),
+    jobId: way === 'target' ? jobId : null,
     path: pathAndQuery(request),
     headers: requestHeaders(request.headers),
     signal: client?.signal ?? request.signal,
@@ -93,9 +118,14 @@ export const queue = async (deps: OllamaDeps, passage: Passage, call: Call, body
   })
   caller.onFinished(timer.timed)
   const deadlineMs = preferredWaitMs(request.headers.get('prefer')) ?? (deps.syncDeadlineMs || null)
-  const admitted = await engine.intake.admit(jobId, caller, deadlineMs)
-  if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
-  else if (!engine.state.view.reachable) engine.poller.hurry()
+  const admit = async () => {
+    caller.jobId = jobId
+    const admitted = await engine.intake.admit(jobId, caller, deadlineMs)
+    if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
+    else if (!engine.state.view.reachable) engine.poller.hurry()
+  }
+  if (way === 'target') await admit()
+  else void leadPast(engine, caller, { deadlineMs, toTarget: way === 'rescuer-only' ? null : admit })
   if (client !== null) {
     passage.holdUntil(caller.answered)
     const left = () => client.abort()
@@ -107,15 +137,17 @@ export const queue = async (deps: OllamaDeps, passage: Passage, call: Call, body
   return response
 }
 
-/** Past the queue. `repeatable`: running twice costs nothing but time. */
+/** Past the queue. `repeatable`: running twice costs nothing but time. `call`: somebody else may answer it too. */
 export const bypass = (
-  { forward }: OllamaDeps,
-  { route, request, timer }: Passage,
+  deps: OllamaDeps,
+  passage: Passage,
   body: Uint8Array,
   repeatable: boolean,
   onEnd: (status: number) => void,
-) =>
-  forward(request, {
+  call: Call | null = null,
+) => {
+  const { route, request, timer } = passage
+  return deps.forward(request, {
     flavour: route.flavour,
     body,
     repeatable,
@@ -123,4 +155,6 @@ export const bypass = (
     endsOn: repeatable ? 'absence' : 'liveness',
     onStream: timer.streaming,
     onEnd,
+    standIn: call === null ? undefined : createStandIn(deps, passage, call, body),
   })
+}

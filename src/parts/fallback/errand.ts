@@ -1,0 +1,53 @@
+/** What is sent to the fallback for a call: its client's own bytes, but for the model's name where it has another one there. */
+import { concat } from '../../domain/bytes.ts'
+import type { Call } from '../../domain/wire/call.ts'
+import { fieldsOf, scanInTurns } from '../../domain/wire/go-json.ts'
+import { type HeaderPairs, headerOf } from '../../domain/wire/headers.ts'
+import { foldKey } from '../../domain/wire/keys.ts'
+import type { Caller } from '../../engine/caller.ts'
+import type { Errand } from '../../engine/elsewhere.ts'
+import { turn } from '../../engine/turn.ts'
+import { type ModelMap, substituteFor } from './models.ts'
+
+// Between its client and this foreman: another foreman behind it has nothing to do with them.
+const ours: ReadonlySet<string> = new Set(['x-foreman-fallback', 'x-foreman-heartbeat'])
+
+type Sent = Pick<Caller, 'call' | 'headers' | 'body' | 'bodyAsSent'>
+
+/** The name by which the fallback is asked; null = nothing stands in for this model. */
+export const nameFor = (map: ModelMap, { canonicalModel, model }: Call): string | null => {
+  const substitute = substituteFor(map, canonicalModel)
+  if (substitute.kind === 'none') return null
+  return substitute.kind === 'same' ? model : substitute.name
+}
+
+/** A form or compressed bytes are passed as they are or not at all. */
+const canRename = ({ call, headers }: Sent): boolean =>
+  call.route.path !== '/v1/audio/transcriptions' && headerOf(headers, 'content-encoding') === ''
+
+/** Whether the fallback can be sent this at all. */
+export const isSendable = (map: ModelMap, sent: Sent): boolean => {
+  const name = nameFor(map, sent.call)
+  return name !== null && !sent.call.unloads && (name === sent.call.model || canRename(sent))
+}
+
+const renamed = async (body: Uint8Array, name: string): Promise<Uint8Array> => {
+  const scan = await scanInTurns(body, (key) => foldKey(key) === 'model', turn)
+  const value = new TextEncoder().encode(JSON.stringify(name))
+  const pieces: Uint8Array[] = []
+  let at = 0
+  // All of them: which one counts is for the reader to say.
+  for (const { start, end } of fieldsOf(scan, 'model')) {
+    pieces.push(body.subarray(at, start), value)
+    at = end
+  }
+  return concat([...pieces, body.subarray(at)])
+}
+
+/** The request for the fallback. */
+export const errandFor = async (map: ModelMap, sent: Sent): Promise<Errand> => {
+  const name = nameFor(map, sent.call) ?? sent.call.model
+  const body = sent.bodyAsSent ?? sent.body
+  const headers: HeaderPairs = sent.headers.filter(([key]) => !ours.has(key.toLowerCase()))
+  return { headers, body: name === sent.call.model ? body : await renamed(body, name) }
+}
