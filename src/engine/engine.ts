@@ -40,8 +40,8 @@ export interface Engine {
   readonly poller: Poller
   readonly callers: Callers
   readonly worker: WorkerView
-  /** A stopwatch for one caller. */
-  patience(): Patience
+  /** A stopwatch for one caller, who may say what it bears. */
+  patience(atMostMs?: number): Patience
   /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
   readonly whoAnswers: (signal?: AbortSignal) => Promise<Probed>

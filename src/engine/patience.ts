@@ -11,8 +11,8 @@ export interface Patience {
 }
 
 export interface Stopwatches {
-  /** A stopwatch that has not been started. */
-  create(): Patience
+  /** A stopwatch that has not been started, for one who bears no more than `atMostMs`. */
+  create(atMostMs?: number): Patience
   /** The target has been seen to work: every stopwatch rests. */
   rest(): void
 }
@@ -20,7 +20,8 @@ export interface Stopwatches {
 /** The stopwatches of one engine. `limitMs` is FOREMAN_UNREACHABLE_DEADLINE. */
 export const createStopwatches = (clock: Pick<Clock, 'monotonicMs'>, limitMs: number): Stopwatches => {
   const running = new Set<Patience>()
-  const create = (): Patience => {
+  const create = (atMostMs = limitMs): Patience => {
+    const bearsMs = Math.min(limitMs, atMostMs)
     let spentMs = 0
     let since: number | null = null
     const runningMs = () => (since === null ? 0 : clock.monotonicMs() - since)
@@ -34,7 +35,7 @@ export const createStopwatches = (clock: Pick<Clock, 'monotonicMs'>, limitMs: nu
         since = null
         running.delete(patience)
       },
-      leftMs: () => Math.max(0, limitMs - spentMs - runningMs()),
+      leftMs: () => Math.max(0, bearsMs - spentMs - runningMs()),
     }
     return patience
   }

@@ -2,7 +2,7 @@
 import type { Clock } from '../../domain/clock.ts'
 import type { Call } from '../../domain/wire/call.ts'
 import { requestHeaders } from '../../domain/wire/headers.ts'
-import { preferredWaitMs } from '../../domain/wire/prefer.ts'
+import { patienceMs, preferredWaitMs } from '../../domain/wire/prefer.ts'
 import type { Route } from '../../domain/wire/routes.ts'
 import type { Engine } from '../../engine/engine.ts'
 import type { Way } from '../../engine/rescue.ts'
@@ -113,7 +113,7 @@ export const queue = async (
     path: pathAndQuery(request),
     headers: requestHeaders(request.headers),
     signal: client?.signal ?? request.signal,
-    patience: engine.patience(),
+    patience: engine.patience(patienceMs(request.headers.get('x-foreman-patience'))),
     clock,
   })
   caller.onFinished(timer.timed)

@@ -10,9 +10,9 @@ import { turn } from '../../engine/turn.ts'
 import { type ModelMap, substituteFor } from './models.ts'
 
 // Between its client and this foreman: another foreman behind it has nothing to do with them.
-const ours: ReadonlySet<string> = new Set(['x-foreman-fallback', 'x-foreman-heartbeat'])
+const ours: ReadonlySet<string> = new Set(['x-foreman-fallback', 'x-foreman-heartbeat', 'x-foreman-patience'])
 
-type Sent = Pick<Caller, 'call' | 'headers' | 'body' | 'bodyAsSent'>
+type Sent = Pick<Caller, 'call' | 'headers' | 'body' | 'bodyAsSent' | 'patience'>
 
 /** The name by which the fallback is asked; null = nothing stands in for this model. */
 export const nameFor = (map: ModelMap, { canonicalModel, model }: Call): string | null => {
@@ -48,6 +48,9 @@ const renamed = async (body: Uint8Array, name: string): Promise<Uint8Array> => {
 export const errandFor = async (map: ModelMap, sent: Sent): Promise<Errand> => {
   const name = nameFor(map, sent.call) ?? sent.call.model
   const body = sent.bodyAsSent ?? sent.body
-  const headers: HeaderPairs = sent.headers.filter(([key]) => !ours.has(key.toLowerCase()))
+  const kept: HeaderPairs = sent.headers.filter(([key]) => !ours.has(key.toLowerCase()))
+  // A foreman there must not wait for its own target longer than this one's caller does.
+  const leftMs = sent.patience?.leftMs()
+  const headers: HeaderPairs = leftMs === undefined ? kept : [...kept, ['X-Foreman-Patience', `${Math.ceil(leftMs)}ms`]]
   return { headers, body: name === sent.call.model ? body : await renamed(body, name) }
 }

@@ -46,7 +46,9 @@ const createServe =
     const end = account.begin(call, model, why)
     const outcome = judged(await place.serve(caller, await errandFor(models, caller), stopper), place.origin)
     end(outcome, caller.committed)
-    if (!caller.committed && outcome.kind !== 'done') caller.mark?.(marksOf('target', call.model))
+    // Unless the answer is the fallback's own, the next one may be the target's.
+    const isItsOwn = caller.committed || outcome.kind === 'done' || outcome.kind === 'refused'
+    if (!isItsOwn) caller.mark?.(marksOf('target', call.model))
     return outcome
   }
 
