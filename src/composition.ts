@@ -101,6 +101,7 @@ const metricsOf = ({ engine, queue, clock, bus, ...sources }: MetricsDeps) => {
     queued: () => queue.counts().queued,
     oldestAgeSeconds: () => Math.max(0, oldestAgeMs()) / 1_000,
     working: () => engine.worker.slots.length,
+    latestSeconds: () => engine.takeLatestMs() / 1_000,
     targetReachable: () => engine.state.view.reachable,
     degraded: () => engine.state.view.degraded,
     handlerFailures: () => bus.failures,

@@ -59,6 +59,8 @@ export interface Engine {
   nudge(): void
   /** How long nothing has come round: neither the engine's own tick nor a turn of the dispatcher that is under way. */
   stuckMs(): number
+  /** How late the engine's latest tick was since this was last asked. */
+  takeLatestMs(): number
   recover(): void
   start(): void
   /** Twice is harmless, and both wait. */
@@ -67,6 +69,20 @@ export interface Engine {
 
 // A lost nudge must not leave a job waiting for ever: a dispatcher that has not come round for so long is woken.
 const QUIET_TURNS_MS = 5_000
+
+/** The pulse of an engine: it wakes a dispatcher that has slept too long beside waiting work. */
+const heartOf = (
+  { clock, queue }: EngineDeps,
+  dispatcher: { readonly turnedAtMs: number; nudge(): void },
+  isBusy: () => boolean,
+) =>
+  createPulse({
+    clock,
+    isIdle: () => queue.isEmpty() && !isBusy(),
+    beat(nowMs) {
+      if (!queue.isEmpty() && nowMs - dispatcher.turnedAtMs > QUIET_TURNS_MS) dispatcher.nudge()
+    },
+  })
 
 /** Puts the loops together; nothing runs before `start`. */
 export const createEngine = (deps: EngineDeps): Engine => {
@@ -94,9 +110,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     if (reachable) quiet.look()
     else if (awaited.isAwaited()) poller.hurry()
   })
-  const pulse = createPulse(clock, (nowMs) => {
-    if (!queue.isEmpty() && nowMs - dispatcher.turnedAtMs > QUIET_TURNS_MS) dispatcher.nudge()
-  })
+  const pulse = heartOf(deps, dispatcher, isBusy)
   let stopping: Promise<void> | null = null
   const stop = createStop({ ...work, awaited, jobs, poller, janitor, pulse, unsubscribe })
   return {
@@ -131,6 +145,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     },
     patience: work.stopwatches.create,
     stuckMs: () => Math.max(clock.monotonicMs() - pulse.tickedAtMs(), dispatcher.turningMs),
+    takeLatestMs: pulse.takeLatestMs,
     recover: () => emit({ event: 'recovered', ...queue.recover(clock.now(), config.parallel) }),
     start() {
       pulse.start()
