@@ -1,5 +1,5 @@
 /** The part that keeps an Ollama running: its rows in the table of settings, and how it is made. */
-import { bad, ok, oneOf, optional } from '../../domain/readers.ts'
+import { bad, ok, oneOf, optional, sizeBetween } from '../../domain/readers.ts'
 import type { SettingRows } from '../../domain/setting.ts'
 import { definePart } from '../../engine/part.ts'
 
@@ -34,6 +34,13 @@ const settings = {
     meaning: 'what restarts an Ollama that FOREMAN_MANAGE=adopt finds down; without it nothing does',
     allowed: 'a command line for the shell such as systemctl restart ollama',
     parse: optional((text: string) => ok(text)),
+  },
+  alertMemoryBytes: {
+    variable: 'FOREMAN_ALERT_MEMORY',
+    fallback: '6GiB',
+    meaning: 'alert when a managed Ollama on this machine holds more memory, its runners included; 0 is never',
+    allowed: 'a size such as 6GiB, or 0',
+    parse: sizeBetween(0, 1024 ** 5),
   },
 } satisfies SettingRows
 

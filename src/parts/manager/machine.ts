@@ -19,6 +19,8 @@ export type ManagerPorts = PartPorts<{
   readonly ollamaBin: string | null
   readonly ollamaEnvFile: string | null
   readonly ollamaRestartCommand: string | null
+  /** 0 = none. */
+  readonly alertMemoryBytes: number
 }>
 
 export interface Machine {

@@ -1,6 +1,5 @@
 /** Keeps an Ollama running and says how it does; switched off it does nothing at all. */
 import { isLoopback } from '../../domain/address.ts'
-import type { Reading } from '../../domain/reading.ts'
 import type { Part } from '../../engine/part.ts'
 import { Health } from './health.ts'
 import { Inference } from './inference.ts'
@@ -8,8 +7,11 @@ import { Keeper } from './keeper.ts'
 import { createLadder, type LadderLimits, ladderLimits } from './ladder.ts'
 import { greets, type ManagerPorts, serverOn } from './machine.ts'
 import { createProcesses, type Processes } from './processes.ts'
+import { GpuWatch } from './resources/gpu-watch.ts'
+import { createResources, LOOK_EVERY_MS } from './resources/resources.ts'
 import type { Server } from './server.ts'
-import { createTold, type Told } from './told.ts'
+import { factsOf, readingsOf, statusOf } from './shown.ts'
+import { createTold } from './told.ts'
 
 /** What a test brings in place of the machine's. */
 export interface Given {
@@ -36,56 +38,29 @@ const listen = ({ bus }: ManagerPorts, health: Health, keeper: Keeper, works: ()
   return [...ends, done, hangs]
 }
 
-interface Joined {
+interface Near {
+  readonly platform: string
+  readonly processes: Processes
   readonly server: Server
-  readonly keeper: Keeper
-  readonly health: Health
-  readonly told: Told
 }
 
-const readingsOf = ({ keeper, health, told }: Joined): readonly Reading[] => [
-  {
-    name: 'foreman_ollama_restarts_total',
-    help: 'Tries to restart the managed Ollama',
-    type: 'counter',
-    samples: [{ value: told.count }],
-  },
-  {
-    name: 'foreman_ollama_probes_total',
-    help: 'Questions asked to see whether Ollama does its work',
-    type: 'counter',
-    samples: [{ value: health.report.inferences }],
-  },
-  {
-    name: 'foreman_ollama_running',
-    help: '1 while the managed Ollama runs and passes its judgements',
-    type: 'gauge',
-    samples: [{ value: keeper.standing.kind === 'running' && !health.isDown ? 1 : 0 }],
-  },
-]
-
-const statusOf = (mode: string, { server, keeper, health, told }: Joined) => {
-  const { standing } = keeper
-  const { verdict, reason, latencyMs, inferences, failures } = health.report
-  const last = told.lastRestart
-  return {
-    mode,
-    state: standing.kind,
-    words: 'words' in standing ? standing.words : null,
-    pid: server.pid,
-    health: verdict,
-    reason,
-    latency_ms: latencyMs === null ? null : Math.round(latencyMs),
-    probes: inferences,
-    failures,
-    restarts: told.count,
-    last_restart: last && {
-      cause: last.cause,
-      evidence: last.evidence,
-      took_ms: Math.round(last.tookMs),
-      ok: last.isOk,
-    },
-  }
+/** What a server on this machine uses; where the system says nothing of processes, the cards alone. */
+const resourcesOf = (ports: ManagerPorts, { platform, processes, server }: Near) => {
+  const { environment, settings, target } = ports
+  const port = Number(new URL(target.origin).port || 80)
+  return createResources({
+    ports,
+    processes,
+    // One that is adopted is whoever listens there.
+    pid: () => server.pid ?? processes.listener(port)?.pid ?? null,
+    gpus: new GpuWatch({
+      platform,
+      path: environment['PATH'] ?? '',
+      psBody: () => target.view().psBody,
+      everyMs: LOOK_EVERY_MS,
+    }),
+    limitBytes: settings.alertMemoryBytes,
+  })
 }
 
 /** The manager of one target; off, it is nothing. */
@@ -109,17 +84,22 @@ export const createManager = (ports: ManagerPorts, given: Given = {}): Part => {
     clock,
     failed: (error) => notice('error', 'manager_failed', { error }),
   })
+  const joined = { server, keeper, health, told }
+  // A server that is given is nowhere on this machine.
+  const resources = isNear && given.server === undefined ? resourcesOf(ports, { platform, processes, server }) : null
   let ends: readonly (() => void)[] = []
   return {
     start() {
       ends = listen(ports, health, keeper, told.works)
       keeper.start()
+      resources?.start()
     },
     async stop() {
       for (const end of ends) end()
-      await keeper.stop()
+      await Promise.all([keeper.stop(), resources?.stop()])
     },
-    status: () => statusOf(manage, { server, keeper, health, told }),
-    metrics: () => readingsOf({ server, keeper, health, told }),
+    status: () => statusOf(manage, joined),
+    metrics: () => [...readingsOf(joined), ...(resources?.metrics() ?? [])],
+    facts: () => ({ ...factsOf(joined), ...resources?.facts() }),
   }
 }
