@@ -46,7 +46,7 @@ export interface Engine {
   readonly probe: () => Promise<boolean>
   readonly whoAnswers: (signal?: AbortSignal) => Promise<Probed>
   readonly hangs: Pick<Hangs, 'watch'>
-  readonly awaited: Pick<Awaited, 'begin' | 'over'>
+  readonly awaited: Pick<Awaited, 'begin' | 'isAwaited' | 'over'>
   /** Whether embeddings of this model go past the queue now (FOREMAN_EMBED). */
   embedsPast(canonicalModel: string): boolean
   /** Asks again what the target holds, at most once a second. */

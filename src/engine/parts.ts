@@ -68,6 +68,7 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
       use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),
     },
     rescue: engine.rescuers,
+    isAwaited: () => engine.awaited.isAwaited() || deps.waiting().queued > 0,
     elsewhere: (place) => createElsewhere({ open: openTarget, place, clock: deps.clock, jobTimeoutMs }),
     target: {
       ...engine.upkeep,
