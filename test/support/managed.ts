@@ -69,6 +69,7 @@ export const createWorld = (options: WorldOptions = {}, origin = 'http://127.0.0
     restart: async () => begin(),
     hasEnded: () => (manage === 'own' ? !isAlive : null),
     isAnswering: () => true,
+    upkeep: () => undefined,
     lastWords: () => 'killed',
     cpuTicks: () => (world.computes === null ? null : world.computes ? Math.floor(bench.clock.monotonicMs() / 10) : 7),
     onEnd(listener) {

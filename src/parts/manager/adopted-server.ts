@@ -54,6 +54,7 @@ export const createAdoptedServer = (deps: AdoptedServerDeps): Server => {
       restartCommand === null ? { kind: 'missing', words: NO_COMMAND } : run(restartCommand, deps, signal),
     hasEnded: () => null,
     isAnswering: () => true,
+    upkeep: () => undefined,
     lastWords: () => '',
     cpuTicks: () => null,
     onEnd: () => undefined,

@@ -39,6 +39,7 @@ export const createChosenServer = ({ own, look, adopted, restartCommand }: Chose
     },
     hasEnded: () => chosen?.hasEnded() ?? null,
     isAnswering: () => chosen?.isAnswering() ?? false,
+    upkeep: () => chosen?.upkeep(),
     lastWords: () => chosen?.lastWords() ?? '',
     cpuTicks: () => chosen?.cpuTicks() ?? null,
     onEnd: own.onEnd.bind(own),

@@ -2,6 +2,7 @@
 import type { Clock } from '../../domain/clock.ts'
 import type { PartTarget } from '../../engine/part.ts'
 import type { Quiet } from '../../engine/quiet.ts'
+import { following } from '../../loop/following.ts'
 import type { Inference, Judged } from './inference.ts'
 
 export type Verdict = 'unknown' | 'healthy' | 'slow' | 'failing' | 'down'
@@ -108,7 +109,7 @@ export class Health {
 
   #begin(signal: AbortSignal): void {
     this.#seenTicks = null
-    this.#asking = this.#ask(AbortSignal.any([signal, this.#over.signal])).finally(() => {
+    this.#asking = following([signal, this.#over.signal], (until) => this.#ask(until)).finally(() => {
       this.#asking = null
       this.stirred()
     })
@@ -124,7 +125,7 @@ export class Health {
     const { inference, quiet, target, clock } = this.#deps
     const judge = (until: AbortSignal) => {
       this.#inferences++
-      return inference.judge(AbortSignal.any([signal, until]))
+      return following([signal, until], (either) => inference.judge(either))
     }
     if (!target.view().reachable) {
       const judged = await judge(signal)
@@ -133,7 +134,7 @@ export class Health {
     }
     const enough = new AbortController()
     const cancel = clock.after(EVERY_MS, () => enough.abort())
-    const asked = await quiet.run(judge, AbortSignal.any([signal, enough.signal]))
+    const asked = await following([signal, enough.signal], (until) => quiet.run(judge, until))
     cancel()
     if (asked.kind === 'ran' && !signal.aborted) this.#take(asked.value)
   }

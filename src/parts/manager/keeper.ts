@@ -109,8 +109,9 @@ export class Keeper {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { health, ladder, told, clock } = this.#deps
+    const { server, health, ladder, told, clock } = this.#deps
     const nowMs = clock.monotonicMs()
+    server.upkeep()
     told.restarts(ladder.lately(nowMs))
     const trouble = this.#trouble ?? this.#noticed(nowMs)
     if (trouble !== null) {

@@ -23,9 +23,11 @@ export const createOutputFile = (dataDir: string, name = 'ollama.log') => {
     },
     /** While a child appends: what it wrote so far goes when it is too much. */
     bound() {
-      if (sizeOf(path) > BYTES_MAX) truncateSync(path)
+      if (sizeOf(path) <= BYTES_MAX) return
+      truncateSync(path)
+      fromBytes = 0
     },
-    /** The last line since it was opened last. */
+    /** The last line since it was opened last that is not about a request. */
     lastWords(): string {
       const size = sizeOf(path)
       if (size <= fromBytes) return ''
@@ -34,7 +36,9 @@ export const createOutputFile = (dataDir: string, name = 'ollama.log') => {
       try {
         const bytes = Buffer.alloc(size - from)
         const read = readSync(fd, bytes, 0, bytes.length, from)
-        return (bytes.toString('utf8', 0, read).trimEnd().split('\n').at(-1) ?? '').slice(-WORDS_MAX)
+        const lines = bytes.toString('utf8', 0, read).split('\n')
+        const last = lines.findLast((line) => line.trim() !== '' && !line.startsWith('[GIN]'))
+        return (last ?? '').trim().slice(-WORDS_MAX)
       } finally {
         closeSync(fd)
       }

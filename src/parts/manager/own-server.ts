@@ -83,6 +83,10 @@ class OwnServer implements Server {
     return holder.kind === 'ours' && holder.server.pid === this.#identity?.pid
   }
 
+  upkeep(): void {
+    this.#deps.output.bound()
+  }
+
   lastWords(): string {
     return [this.#howEnded, this.#deps.output.lastWords()].filter((words) => words !== '').join('; its last words: ')
   }

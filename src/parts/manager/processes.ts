@@ -55,12 +55,16 @@ export const parseStat = (stat: string): Process | null => {
   }
 }
 
-/** The inodes of sockets that listen on `port`, from /proc/net/tcp and tcp6. */
+// Every address, 127.0.0.0/8 and ::1, as the tables write them: who listens on another one is in nobody's way.
+const NEAR = /^(0{8}|[0-9A-F]{6}7F|0{32}|0{24}01000000|0{16}FFFF0000[0-9A-F]{6}7F)$/
+
+/** The inodes of sockets that listen on `port` of this machine, from /proc/net/tcp and tcp6. */
 export const listeningInodes = (table: string, port: number): readonly string[] => {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
   return table.split('\n').flatMap((line) => {
     const fields = line.trim().split(/\s+/)
-    return fields[1]?.endsWith(suffix) && fields[3] === '0A' ? [fields[9] ?? ''] : []
+    const address = fields[1]?.endsWith(suffix) ? fields[1].slice(0, -suffix.length) : ''
+    return fields[3] === '0A' && NEAR.test(address) ? [fields[9] ?? ''] : []
   })
 }
 

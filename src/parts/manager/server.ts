@@ -18,6 +18,8 @@ export interface Server {
   hasEnded(): boolean | null
   /** Whether whoever answers is the one that was begun. */
   isAnswering(): boolean
+  /** What is to be done now and then while it runs. */
+  upkeep(): void
   /** How it ended and the last thing it said, for people; empty when nothing is known. */
   lastWords(): string
   /** Processor time of it and its runners in ticks of 10 ms; null = it cannot be seen. */
