@@ -30,6 +30,8 @@ const LANES = 3
 const root = join(import.meta.dir, '..')
 const docs = join(root, 'docs/reference/clients.md')
 
+const asking = new Set<Bun.Subprocess>()
+
 const ask = async (command: readonly string[], side: Side): Promise<{ told: Told[]; said: string }> => {
   const child = Bun.spawn([...command], {
     cwd: root,
@@ -39,6 +41,7 @@ const ask = async (command: readonly string[], side: Side): Promise<{ told: Told
     stderr: 'pipe',
     timeout: PROGRAM_MS,
   })
+  asking.add(child)
   const told: Told[] = []
   const [said] = await Promise.all([
     new Response(child.stderr).text(),
@@ -46,7 +49,9 @@ const ask = async (command: readonly string[], side: Side): Promise<{ told: Told
       if (line.startsWith('{')) told.push(JSON.parse(line) as Told)
     }),
   ])
-  return { told, said: (await child.exited) === 0 ? '' : said }
+  const code = await child.exited
+  asking.delete(child)
+  return { told, said: code === 0 ? '' : said }
 }
 
 let passed = 0
@@ -104,9 +109,14 @@ const runAll = async (chosen: readonly Program[]): Promise<Judged[][]> => {
       await bench.close()
     }
   }
-  await Promise.all(Array.from({ length: LANES }, lane))
+  await Promise.all(Array.from({ length: Math.min(LANES, chosen.length) }, lane))
   return chosen.map((program) => results.get(program) ?? []).filter((cases) => cases.length > 0)
 }
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+process.once('exit', () => {
+  for (const child of asking) child.kill()
+})
 
 const built = await runBun(['scripts/build.ts'])
 if (built.code !== 0) print(built.said)

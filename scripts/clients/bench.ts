@@ -47,7 +47,16 @@ export const startBench = async ({
   readonly limitMs: number
 }): Promise<ClientBench> => {
   const children: Bun.Subprocess[] = []
+  const kill = () => {
+    for (const child of children) child.kill()
+  }
   const directory = mkdtempSync(join(tmpdir(), 'foreman-clients-'))
+  const leave = () => {
+    kill()
+    rmSync(directory, { recursive: true, force: true })
+  }
+  // Whoever ends the script early ends them too.
+  process.once('exit', leave)
   const start = (args: readonly string[], env: Record<string, string>, member: string) => {
     const child = Bun.spawn([executable, ...args], {
       env,
@@ -95,7 +104,8 @@ export const startBench = async ({
       },
     },
     async close() {
-      for (const child of children) child.kill()
+      process.off('exit', leave)
+      kill()
       await Promise.all(children.map((child) => child.exited))
       rmSync(directory, { recursive: true, force: true })
     },
