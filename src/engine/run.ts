@@ -107,6 +107,7 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
   const alive = () => {
     seenAtMs = clock.monotonicMs()
     seat.isHeard = true
+    return seenAtMs
   }
   const ran = await attempt(deps, seat, caller, alive)
   const found = await lookAgain({ target, inventory: () => state.view.inventory }, caller, ran)
@@ -119,8 +120,8 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
 /** Cloud models have nothing to load, and how a path that foreman does not know loads its model is the target's own business. */
 const isLoadedByForeman = ({ call }: Caller): boolean => !call.cloud && !call.route.unlisted
 
-/** `alive` is called for every sign of life. */
-const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => void): Promise<Outcome> => {
+/** `alive` is called for every sign of life, and says when it was. */
+const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => number): Promise<Outcome> => {
   const { clock, emit } = deps
   const { job, stopper } = seat
   const timeout = () => clock.after(deps.jobTimeoutMs, () => stopper.stop({ kind: 'timeout' }))
@@ -132,8 +133,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => v
   const liveness = createLiveness({ probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
   const watch = caller.call.cloud ? null : deps.hangs.watch(caller.call.canonicalModel, 'job')
   const saw = () => {
-    alive()
-    seat.movedAtMs = clock.monotonicMs()
+    seat.movedAtMs = alive()
     watch?.moves()
     caller.patience?.present()
     liveness.saw()
