@@ -79,10 +79,10 @@ export interface PartPorts<Settings> {
   readonly target: PartTarget
   readonly quiet: Quiet
   readonly tables: PartTables
-  /** Whether the engine's loops come round: what a watchdog or a heartbeat may rely on. */
-  readonly isAlive: () => boolean
   /** Whether somebody waits for the target to come back: a client, or a job that nobody waits for. */
   readonly isAwaited: () => boolean
+  /** How long nothing of the engine has come round: what a watchdog or a heartbeat may rely on. */
+  readonly stuckMs: () => number
   /** What waits, and since when the oldest does (milliseconds of the clock). */
   readonly waiting: () => { readonly queued: number; readonly oldestCreatedAt: number | null }
   /** Whatever foreman keeps on disk is in it. */

@@ -9,7 +9,6 @@ import type { Engine } from './engine.ts'
 import type { Asking, Fact, Part, PartPlan, PartPorts, PartTables } from './part.ts'
 import type { SendTarget } from './ports.ts'
 import type { Post } from './post.ts'
-import { STUCK_MS } from './pulse.ts'
 import type { Transfers } from './transfers.ts'
 
 export interface PartsDeps {
@@ -62,7 +61,7 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
     notice: (level, what, fields) => bus.emit({ event: 'noticed', part: name, name: what, level, fields }),
     alarm: (what, words) => alarms.set(name, what, words),
     happened: (what, words) => alarms.happened(name, what, words),
-    isAlive: () => engine.stuckMs() <= STUCK_MS,
+    stuckMs: engine.stuckMs,
     alarms: alarms.raised,
     admission: {
       use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),

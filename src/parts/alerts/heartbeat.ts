@@ -1,5 +1,6 @@
 /** Signs of life for those who watch foreman: a file and a dead man's switch; they must stop when the loops no longer come round. */
 import { writeFileSync } from 'node:fs'
+import { STUCK_MS } from '../../engine/pulse.ts'
 import { createLoop, type Loop } from '../../loop/loop.ts'
 import type { AlertPorts } from './ports.ts'
 
@@ -8,7 +9,7 @@ const URL_EVERY_MS = 60_000
 
 /** One loop for each that is asked for. */
 export const createHeartbeats = (
-  { clock, isAlive, notice, post }: AlertPorts,
+  { clock, stuckMs, notice, post }: AlertPorts,
   file: string | null,
   url: string | null,
 ): readonly Pick<Loop, 'start' | 'stop'>[] => {
@@ -25,7 +26,7 @@ export const createHeartbeats = (
   const beat = (what: 'file' | 'url', everyMs: number, once: (signal: AbortSignal) => Promise<string | null>) => {
     const tell = teller(what)
     const body = async (signal: AbortSignal) => {
-      const problem = isAlive() ? await once(signal) : 'the loops do not come round'
+      const problem = stuckMs() <= STUCK_MS ? await once(signal) : 'the loops do not come round'
       if (!signal.aborted) tell(problem)
       return everyMs
     }
