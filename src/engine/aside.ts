@@ -18,12 +18,7 @@ export interface AsideDeps {
   readonly rescuers: Rescuers
   readonly state: Pick<TargetState, 'view'>
   /** Tells log and caller of an end elsewhere, and says what is left to write. */
-  readonly conclude: (
-    job: ActiveJob,
-    caller: Caller,
-    verdict: Verdict,
-    outcome: Outcome,
-  ) => { readonly run: () => Promise<void> }
+  readonly conclude: (job: ActiveJob, caller: Caller, verdict: Verdict, outcome: Outcome) => () => Promise<void>
   readonly clock: Clock
   readonly emit: Emit
 }
@@ -108,7 +103,7 @@ export class Aside {
       roster.free(seat)
     }
     number?.free()
-    await conclude(job, caller, ended, { kind: 'left' }).run()
+    await conclude(job, caller, ended, { kind: 'left' })()
   }
 
   /** A call without a job; false: nobody could help, and it has seen nothing. Nothing is written, and whatever its end is, it is told here. */
@@ -200,7 +195,7 @@ export class Aside {
     if (outcome.kind === 'done' && caller.artifacts() === null) outcome = broken('malformed_answer')
     roster.leave(seat)
     const verdict = isUnable(outcome, caller) ? (ended ?? back) : this.#verdictOf(rescuer, job, caller, outcome)
-    const settled = conclude(job, caller, verdict, outcome).run()
+    const settled = conclude(job, caller, verdict, outcome)()
     roster.free(seat)
     await settled
   }

@@ -38,12 +38,8 @@ export interface ConclusionDeps {
 
 type FailedVerdict = Extract<Verdict, { to: 'failed' }>
 
-/** What is left to do once the caller knows: the settle. */
-export interface Settle {
-  /** The caller has its answer: the row may wait a moment for the next call's transaction. */
-  readonly mayLinger: boolean
-  run(): Promise<void>
-}
+/** What is left to do once the caller knows: the settle. It never rejects. */
+export type Settle = () => Promise<void>
 
 export interface Conclusions {
   /** Decides, tells log and caller, and says what is left to write. */
@@ -161,9 +157,11 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
   const write = async (job: ActiveJob, verdict: Verdict, { outcome, artifacts }: Ran, isAside = false) => {
     const acknowledged = acknowledge(deps, job, verdict, artifacts)
     if (!isAside) noteAbsence(state, outcome)
-    await acknowledged
-    if (verdict.to === 'queued') await backInQueue(job)
-    else roster.over(job.id)
+    const isSettled = await acknowledged
+    if (verdict.to === 'queued' && isSettled) return backInQueue(job)
+    roster.over(job.id)
+    // A full disk took its row back before it was committed: a call waits nowhere then.
+    if (verdict.to === 'queued' && job.kind === 'sync') deps.withdrawn(job.id, failure('disk_full'))
   }
 
   /** Its slot is free as soon as this is written; the rest happens elsewhere. */
@@ -182,25 +180,24 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
       const verdict = outcome === ran.outcome ? first : verdictOf(job, caller, outcome)
       if (verdict.to === 'failed' && deps.aside.wants(caller, verdict.failure)) {
         announce(job, putBack, outcome)
-        return { mayLinger: false, run: () => moveAside(job, caller, verdict, outcome) }
+        return () => moveAside(job, caller, verdict, outcome)
       }
       announce(job, verdict, outcome)
       if (verdict.to === 'failed') tellFailure(caller, verdict)
       if (verdict.to !== 'queued') deps.release(job.id)
-      const mayLinger = verdict.to === 'done' && job.kind === 'sync'
-      return { mayLinger, run: () => write(job, verdict, { outcome, artifacts: ran.artifacts }) }
+      return () => write(job, verdict, { outcome, artifacts: ran.artifacts })
     },
     concludeAside(job, caller, verdict, outcome) {
       announce(job, verdict, outcome)
       if (verdict.to === 'failed') tellFailure(caller, verdict)
       if (verdict.to !== 'queued') deps.release(job.id)
       const artifacts = verdict.to === 'done' ? (caller.artifacts() ?? []) : []
-      return { mayLinger: false, run: () => write(job, verdict, { outcome, artifacts }, true) }
+      return () => write(job, verdict, { outcome, artifacts }, true)
     },
     cancel(job) {
       const verdict: Verdict = { to: 'cancelled' }
       announce(job, verdict, nobody.outcome)
-      return { mayLinger: false, run: () => write(job, verdict, nobody) }
+      return () => write(job, verdict, nobody)
     },
     fail(job, caller) {
       const verdict: Verdict = { to: 'failed', failure: failure('internal'), answer: null, told: false }
@@ -211,7 +208,7 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
       } catch (error) {
         emit({ event: 'loop_failed', loop: 'dispatcher', error })
       }
-      return { mayLinger: false, run: () => write(job, verdict, nobody) }
+      return () => write(job, verdict, nobody)
     },
   }
 }

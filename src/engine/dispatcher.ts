@@ -1,4 +1,6 @@
 /** Claims jobs into slots and settles them, several of one residency key side by side; a job may fail, this loop may not. */
+
+import { failure } from '../domain/job/failure.ts'
 import type { Call } from '../domain/wire/call.ts'
 import { createLoop, type Loop } from '../loop/loop.ts'
 import type { Settle } from './conclusion.ts'
@@ -19,8 +21,6 @@ export interface DispatcherDeps extends Omit<ServeDeps, 'loader'> {
 
 export type DispatcherPhase = 'running' | 'stopping' | 'stopped'
 
-// Long enough for a client that asks again at once, far too short for anybody to see the row.
-const LINGER_MS = 2
 // One refusal may be a disk that is full; what is refused three times, seconds apart, does not heal by itself.
 const REFUSALS_MAX = 3
 
@@ -36,7 +36,6 @@ export class Dispatcher {
   readonly #holds = new Set<() => void>()
   #refusals = 0
   #isTurning = false
-  #hasLingered = false
   #phase: DispatcherPhase = 'stopped'
   #drained = Promise.withResolvers<void>()
   #stopping: Promise<void> | null = null
@@ -138,12 +137,7 @@ export class Dispatcher {
   async #turn(): Promise<number | null> {
     const { roster } = this.#deps
     this.#turnedAtMs = this.#deps.clock.monotonicMs()
-    if (this.#mayLinger()) {
-      this.#hasLingered = true
-      return LINGER_MS
-    }
-    this.#hasLingered = false
-    const settled = Promise.all(this.#pending.splice(0).map((settle) => settle.run()))
+    const settled = Promise.all(this.#pending.splice(0).map((settle) => settle()))
     const slot = this.#slotForNext()
     if (slot === null) {
       await settled
@@ -175,13 +169,6 @@ export class Dispatcher {
     if (jobs > 0) emit({ event: 'slots_released', jobs })
   }
 
-  /** The client has its answer: the row may wait for the next call's, and one transaction carries both. */
-  #mayLinger(): boolean {
-    const { queue } = this.#deps
-    const canWait = this.#pending.length > 0 && this.#pending.every(({ mayLinger }) => mayLinger)
-    return canWait && !this.#hasLingered && queue.isEmpty()
-  }
-
   /** The slot for the next job, or null while there is none. */
   #slotForNext(): number | null {
     const { state, roster, slotsOf } = this.#deps
@@ -208,6 +195,7 @@ export class Dispatcher {
   }
 
   #begin(claimed: Claimed): void {
+    if (claimed.kind === 'refused') this.#refuse(claimed)
     const isAlone = this.#deps.roster.seats.length === 0
     // All who waited for the load in progress may have left at once: then it is for nobody.
     const isForOthers =
@@ -225,9 +213,16 @@ export class Dispatcher {
     })
   }
 
+  /** Its client need not wait for the disk. */
+  #refuse({ jobId, error }: Extract<Claimed, { kind: 'refused' }>): void {
+    this.#deps.emit({ event: 'loop_failed', loop: 'dispatcher', error })
+    this.#deps.withdrawn(jobId, failure('disk_full'))
+  }
+
   /** How long until a job may be ready; null = somebody will say so. */
   #rest(claimed: Exclude<Claimed, { kind: 'job' }>): number | null {
     const { roster, clock, idle } = this.#deps
+    if (claimed.kind === 'refused') return 0
     if (claimed.kind === 'held') return roster.seats.length === 0 ? 0 : null
     if (roster.seats.length === 0) idle()
     return claimed.nextDueAt === null ? null : Math.max(1, claimed.nextDueAt - clock.now())

@@ -81,6 +81,8 @@ export class CallerIntake implements Intake {
     if (deadlineMs !== null) caller.onFinished(clock.after(deadlineMs, expire))
     if (!state.view.reachable) this.#watch(jobId, caller)
     caller.onFinished(() => this.#unwatch(jobId))
+    // Last: its turn may come at once.
+    this.#deps.nudge()
     return { kind: 'admitted' }
   }
 
@@ -120,11 +122,8 @@ export class CallerIntake implements Intake {
       request: null,
       webhookUrl: null,
     }
-    const submitted = queue.submit(job, clock.now())
-    // Raised before the row is committed, so that the insert and the claim share one transaction.
-    this.#deps.nudge()
     try {
-      return (await submitted).kind === 'full' ? failure('queue_full') : null
+      return (await queue.submit(job, clock.now())).kind === 'full' ? failure('queue_full') : null
     } catch (error) {
       emit({ event: 'loop_failed', loop: 'intake', error })
       return failure('disk_full')

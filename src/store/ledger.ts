@@ -1,18 +1,27 @@
-/** Group commit: every write of one turn of the event loop shares one transaction; a write is told only what is committed. */
-import { type Database, SQLiteError } from 'bun:sqlite'
+/** Group commit: writes that come close together share one transaction; nobody is told that a write is safe before it is committed. */
+import type { Database } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
 import { type LogGate, openGate } from './log.ts'
+import { type Durability, Transactor } from './transactor.ts'
 
-/**
- * `promised` is a durable one of which somebody will be told that it is safe: it is refused when the file it would go to is no longer there.
- * `durable` waits for an fsync; `quick` survives kill -9 but not a power cut; `lazy` is a quick one that waits up to 2 ms for a transaction
- * that is begun anyway (ADR 0004).
- */
-export type Durability = 'promised' | 'durable' | 'quick' | 'lazy'
+export type { Durability } from './transactor.ts'
 
 export interface Ledger {
-  /** Runs `op` inside the next transaction. It may run twice, so it must touch nothing but the database. */
-  write<T>(durability: Durability, op: () => T): Promise<T>
+  /** Runs `op` inside the next transaction. It may run twice, so it must touch nothing but the database. `committed` is called before anybody else is. */
+  write<T>(durability: Durability, op: () => T, committed?: (value: T) => void): Promise<T>
+  /**
+   * Runs `op`, one statement, at once, and gives what it says before it is committed: within 2 ms, or with the next write. It throws when the
+   * database refuses the statement; what a refused commit takes back is done again before anything else is written. Not while the log is shut.
+   */
+  note<T>(op: () => T): T
+  /** Nobody may write just now: whatever is written waits. */
+  readonly isShut: boolean
+  /** No write waits: what the connection reads is as new as it gets. */
+  readonly isIdle: boolean
+  /** The disk refused a write and has taken none since. */
+  readonly isRefused: boolean
+  /** Commits what was noted, now. */
+  commit(): void
   /** False while the file is gone, and from a write that the disk refused until one that it took; a full disk is asked again by each call. */
   isWritable(): boolean
   /** Transactions and the writes in them so far. */
@@ -29,10 +38,13 @@ interface Pending {
 // 100 rows hold the event loop about 1.5 ms; a longer queue of writes is cut into several transactions.
 const BATCH_MAX = 100
 const LAZY_MS = 2
+// A commit costs three times what a call's two statements cost: so many calls share it as come in this time.
+const NOTED_MS = 2
+// What a full disk took back is tried again.
+const AGAIN_MS = 1_000
 
 const pend = <T>(
-  durability: Durability,
-  op: () => T,
+  { durability, op, committed }: { durability: Durability; op: () => T; committed: ((value: T) => void) | undefined },
   resolve: (value: T) => void,
   reject: (error: unknown) => void,
 ): Pending => {
@@ -43,85 +55,42 @@ const pend = <T>(
       outcome = { value: op() }
     },
     resolve() {
-      if (outcome) resolve(outcome.value)
+      if (outcome === undefined) return
+      committed?.(outcome.value)
+      resolve(outcome.value)
     },
     reject,
   }
 }
 
-/** Full, failing or read-only: not a fault of the statement. */
-const isDiskFault = (error: unknown): boolean =>
-  error instanceof SQLiteError && /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|BUSY|CORRUPT)/.test(error.code ?? '')
-
-/** Begins and commits on one connection; what it runs is there as a whole or not at all. */
-const createTransactor = (db: Database, isInPlace: () => boolean) => {
-  const begin = db.query('BEGIN IMMEDIATE')
-  const commit = db.query('COMMIT')
-  const totals = { transactions: 0, writes: 0 }
-  let synchronous: 'FULL' | 'NORMAL' = 'FULL'
-  let refused = false
-
-  const setSynchronous = (wanted: 'FULL' | 'NORMAL') => {
-    if (wanted === synchronous) return
-    db.run(`PRAGMA synchronous = ${wanted}`)
-    synchronous = wanted
+/** Called back once however often it was asked meanwhile. */
+const createTimer = (clock: Pick<Clock, 'after'> | null, run: () => void) => {
+  let isSet = false
+  const ring = () => {
+    isSet = false
+    run()
   }
-
-  /** Rewrites one number in the file's head: the smallest write that needs the disk. */
-  const tryWrite = (): boolean => {
-    try {
-      db.run(
-        `PRAGMA user_version = ${db.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version}`,
-      )
-      return true
-    } catch (error) {
-      if (isDiskFault(error)) return false
-      throw error
-    }
-  }
-
-  return {
-    totals,
-    transact(batch: readonly Pending[]) {
-      if (batch.some((p) => p.durability === 'promised') && !isInPlace()) throw new Error('the database file is gone')
-      setSynchronous(batch.some((p) => p.durability === 'durable' || p.durability === 'promised') ? 'FULL' : 'NORMAL')
-      try {
-        begin.run()
-        for (const p of batch) p.run()
-        commit.run()
-      } catch (error) {
-        // A full disk may already have rolled the transaction back.
-        if (db.inTransaction) db.run('ROLLBACK')
-        refused ||= isDiskFault(error)
-        throw error
-      }
-      refused = false
-      totals.transactions++
-      totals.writes += batch.length
-    },
-    isWritable() {
-      if (refused && tryWrite()) refused = false
-      return !refused && isInPlace()
-    },
+  return (delayMs: number) => {
+    if (isSet) return
+    isSet = true
+    if (clock === null) setImmediate(ring)
+    else clock.after(delayMs, ring)
   }
 }
 
-/** The ledger of one open database; without a clock nothing is lazy. */
+/** The ledger of one open database; without a clock nothing waits longer than a turn of the event loop. */
 export const createLedger = (
   db: Database,
   clock: Pick<Clock, 'after'> | null = null,
   isInPlace: () => boolean = () => true,
   log: LogGate = openGate,
 ): Ledger => {
-  const { totals, transact, isWritable } = createTransactor(db, isInPlace)
+  const transactor = new Transactor(db, isInPlace, log.committed)
   let waiting: Pending[] = []
-  let isScheduled = false
-  let lazyIsTimed = false
 
   const commitBatch = (batch: readonly Pending[]) => {
     try {
-      transact(batch)
-      log.committed()
+      transactor.transact(batch)
       for (const p of batch) p.resolve()
     } catch (error) {
       // One bad write must not fail its neighbours: each is tried alone.
@@ -131,40 +100,47 @@ export const createLedger = (
     }
   }
 
-  const schedule = () => {
-    if (isScheduled || log.isShut || waiting.length === 0) return
-    isScheduled = true
-    setImmediate(flush)
-  }
-
   const flush = () => {
-    isScheduled = false
     if (log.isShut) return
     const batch = waiting.slice(0, BATCH_MAX)
     waiting = waiting.slice(BATCH_MAX)
-    schedule()
-    commitBatch(batch)
+    if (waiting.length > 0) soon(0)
+    if (batch.length > 0) commitBatch(batch)
   }
-
-  /** One timer for all: it may find that they have gone with another transaction. */
-  const scheduleLazily = ({ after }: Pick<Clock, 'after'>) => {
-    if (lazyIsTimed) return
-    lazyIsTimed = true
-    after(LAZY_MS, () => {
-      lazyIsTimed = false
-      schedule()
-    })
+  const soon = createTimer(null, flush)
+  const lazily = createTimer(clock, () => waiting.length > 0 && soon(0))
+  const commit = () => {
+    // With a clock only: whoever has none would spin.
+    if (!transactor.commitNoted() && clock !== null) again(AGAIN_MS)
   }
+  const later = createTimer(clock, commit)
+  const again = createTimer(clock, commit)
 
-  log.onOpen(schedule)
+  log.onShut(commit)
+  log.onOpen(() => waiting.length > 0 && soon(0))
   return {
-    totals,
-    isWritable,
-    write: (durability, op) =>
+    totals: transactor.totals,
+    isWritable: () => transactor.isWritable(),
+    commit,
+    get isShut() {
+      return log.isShut
+    },
+    get isIdle() {
+      return waiting.length === 0
+    },
+    get isRefused() {
+      return transactor.isRefused
+    },
+    write: (durability, op, committed) =>
       new Promise((resolve, reject) => {
-        waiting.push(pend(durability, op, resolve, reject))
-        if (durability === 'lazy' && clock !== null) scheduleLazily(clock)
-        else schedule()
+        waiting.push(pend({ durability, op, committed }, resolve, reject))
+        if (durability === 'lazy' && clock !== null) lazily(LAZY_MS)
+        else soon(0)
       }),
+    note(op) {
+      const value = transactor.note(op)
+      later(NOTED_MS)
+      return value
+    },
   }
 }

@@ -1,10 +1,11 @@
-/** How many wait before a job, by residency key: counted once and kept, so that 64 submitters do not each count the queue. It never writes. */
+/** How many wait before a job, by residency key: rows are counted once and kept, so that 64 submitters do not each count the queue. It never writes. */
 import type { Database } from 'bun:sqlite'
-import type { LineReader } from '../domain/job/reading.ts'
+import type { Ahead, LineReader } from '../domain/job/reading.ts'
+import type { Calls } from './calls.ts'
 
-/** What the queue tells when a ready job goes or comes. */
+/** What the queue tells when a ready row goes or comes. */
 export interface LineNews {
-  /** A new job stands at the end. */
+  /** A new job stands at the end, or nearly. */
   appended(seq: number, residencyKey: string): void
   left(seq: number, residencyKey: string): void
   /** A job is back at its old place. */
@@ -69,8 +70,15 @@ const shifted = (counted: Counted, residencyKey: string, by: 1 | -1): Counted | 
   return { ...counted, total: counted.total + by }
 }
 
-/** The line of one database. */
-export const createLine = (db: Database): Line => {
+/** Rows and calls together. */
+const together = (rows: Ahead, calls: Ahead): Ahead => {
+  const byKey = new Map(rows.byKey)
+  for (const [key, jobs] of calls.byKey) byKey.set(key, (byKey.get(key) ?? 0) + jobs)
+  return { total: rows.total + calls.total, byKey }
+}
+
+/** The line of one database and of the calls beside it. */
+export const createLine = (db: Database, calls: Pick<Calls, 'below' | 'size'>): Line => {
   const count = createCount(db)
   let known: Counted | null = null
   let tooLong: { readonly seq: number; left: number } | null = null
@@ -106,6 +114,8 @@ export const createLine = (db: Database): Line => {
   return {
     stirred,
     appended(seq, residencyKey) {
+      // One that was numbered later has been counted before it.
+      if (known !== null && seq < known.seq) return moved(seq, residencyKey, 1)
       newest = { seq, residencyKey }
       tail?.set(seq, residencyKey)
       if (known !== null && tail !== null && tail.size > TAIL_MAX) known = fold(known, tail, seq)
@@ -124,7 +134,7 @@ export const createLine = (db: Database): Line => {
         return null
       }
       if (tail === null && newest?.seq === seq) tail = new Map([[seq, newest.residencyKey]])
-      return known
+      return calls.size === 0 ? known : together(known, calls.below(seq))
     },
   }
 }

@@ -8,9 +8,10 @@ import { type LogThread, startLogThread } from './log-thread.ts'
 export interface LogGate {
   /** After each transaction. */
   committed(): void
-  /** Nothing may be written now; `opened` runs when something may again. */
+  /** Nothing may be written now; `opened` runs when something may again, `shut` when what was begun must be ended. */
   readonly isShut: boolean
   onOpen(opened: () => void): void
+  onShut(shut: () => void): void
 }
 
 export interface Log extends LogGate {
@@ -28,7 +29,12 @@ export interface LogDeps {
   readonly start?: (gone: () => void) => LogThread
 }
 
-export const openGate: LogGate = { committed: () => undefined, isShut: false, onOpen: () => undefined }
+export const openGate: LogGate = {
+  committed: () => undefined,
+  isShut: false,
+  onOpen: () => undefined,
+  onShut: () => undefined,
+}
 
 const MB = 1024 ** 2
 // So much unmoved is worth a thread's while: a checkpoint of 4 MB takes it 10 ms, one of 16 MB 50.
@@ -106,6 +112,11 @@ export const createLog = (deps: LogDeps): Log => {
   let isMoving = false
   let isShut = false
   let opened: () => void = () => undefined
+  let ended: () => void = () => undefined
+  const shut = () => {
+    isShut = true
+    ended()
+  }
 
   /** What is committed must not fail for a look that does: then nothing is moved for now. */
   const sizes = () => {
@@ -123,11 +134,13 @@ export const createLog = (deps: LogDeps): Log => {
       if (isShut || sizes().leftBytes <= REMAINDER_BYTES) break
     }
     const { bytes, leftBytes } = sizes()
-    isShut = bytes >= RENEW_BYTES && leftBytes > 0
-    if (isShut) await keeper.order('move')
+    isShut = false
+    if (bytes < RENEW_BYTES || leftBytes === 0) return
+    shut()
+    await keeper.order('move')
   }
   const empty = async () => {
-    isShut = true
+    shut()
     await keeper.order('empty')
   }
   /** One at a time; what goes wrong is tried again, and never felt by who wrote. */
@@ -146,6 +159,9 @@ export const createLog = (deps: LogDeps): Log => {
     },
     onOpen(run) {
       opened = run
+    },
+    onShut(run) {
+      ended = run
     },
     committed() {
       // 1 us.

@@ -1,5 +1,5 @@
 /** The queue's SQL, one statement an action; it decides nothing. */
-import type { Database, Statement } from 'bun:sqlite'
+import type { Database } from 'bun:sqlite'
 import type { JobKind } from '../domain/job/job.ts'
 
 /** What a claim returns. */
@@ -24,56 +24,27 @@ const READY = `state = 'queued' AND not_before IS NULL`
 // The plus in `+?1` keeps a statement prepared: a bare parameter that a partial index is matched against makes SQLite
 // plan it anew at every call (a claim: 82 instead of 13 us).
 const OLDEST = `FROM jobs INDEXED BY jobs_ready WHERE ${READY} ORDER BY seq LIMIT 1`
-
-/** The oldest ready job of the first of these keys that has one: a look into the index for each. */
-const firstOf = (keys: readonly string[]): string[] =>
-  keys.map(
-    (key) => `(SELECT seq FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +${key}
-      ORDER BY seq LIMIT 1)`,
-  )
-
 const RETURNING = `RETURNING seq, id, kind, endpoint, model, residency_key, state, slot, attempt, max_attempts, deferrals,
     webhook_url IS NOT NULL AS has_webhook, created_at`
+const PLACE = 'seq, created_at AS createdAt, residency_key AS residencyKey'
 
-const claimSql = (residentKeys: number) => `UPDATE jobs SET
-    state = 'loading', slot = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?1), updated_at = ?1
-  WHERE seq = coalesce(
-      (SELECT CASE WHEN created_at <= ?2 THEN seq END ${OLDEST}),
-      ${firstOf(Array.from({ length: residentKeys }, (_, i) => `?${i + 5}`)).join(',\n      ')},
-      (SELECT seq ${OLDEST}))
-    AND (?4 IS NULL OR residency_key = +?4)
-  ${RETURNING}`
-
-// A target holds a handful of models at once.
-const RESIDENT_KEYS_MAX = 32
-
-/**
- * Puts the job that is next into `slot`; null when none is ready, or when it has another key than `activeKey`. One statement for 1, 2, 4 ...
- * resident keys, so that few are ever prepared.
- */
-const createClaim = (db: Database) => {
-  const prepared = new Map<number, Statement<JobRow, (string | number | null)[]>>()
-  const statementFor = (keys: number) => {
-    const known = prepared.get(keys)
-    if (known !== undefined) return known
-    const made = db.query<JobRow, (string | number | null)[]>(claimSql(keys))
-    prepared.set(keys, made)
-    return made
-  }
-  statementFor(1)
-  return (now: number, agedBefore: number, slot: number, activeKey: string | null, residentKeys: readonly string[]) => {
-    const keys = residentKeys.slice(0, RESIDENT_KEYS_MAX)
-    const places = 2 ** Math.ceil(Math.log2(Math.max(1, keys.length)))
-    while (keys.length < places) keys.push(keys[0] ?? '')
-    return statementFor(places).get(now, agedBefore, slot, activeKey, ...keys)
-  }
+/** Where a waiting job stands. */
+export interface Place {
+  readonly seq: number
+  readonly createdAt: number
+  readonly residencyKey: string
 }
 
 /** Every statement that changes the queue, prepared. */
 export const queueStatements = (db: Database) => ({
   insert: db.query<unknown, (string | number | null)[]>(`INSERT INTO jobs
-    (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, webhook_states, created_at, updated_at, fallback)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)`),
+    (seq, id, kind, endpoint, model, residency_key, max_attempts, webhook_url, webhook_states, created_at, updated_at, fallback)
+    VALUES (?1, ?2, 'async', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)`),
+  /** A call is born on its slot. */
+  bear: db.query<unknown, (string | number)[]>(`INSERT INTO jobs
+    (seq, id, kind, endpoint, model, residency_key, state, slot, attempt, max_attempts, created_at, started_at, updated_at)
+    VALUES (?1, ?2, 'sync', ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?10)`),
+  lastSeq: db.query<{ seq: number | null }, []>('SELECT max(seq) AS seq FROM jobs'),
   knownKey: db.query<{ fingerprint: Uint8Array; id: string }, [string]>(`SELECT k.fingerprint AS fingerprint, j.id AS id
     FROM idempotency_keys k JOIN jobs j ON j.seq = k.job_seq WHERE k.key = ?1`),
   insertKey: db.query('INSERT INTO idempotency_keys (key, fingerprint, job_seq) VALUES (?1, ?2, ?3)'),
@@ -82,7 +53,13 @@ export const queueStatements = (db: Database) => ({
   // A backoff that is over makes its job ready again, at its old place.
   ripen: db.query(`UPDATE jobs INDEXED BY jobs_backing_off SET not_before = NULL
     WHERE state = 'queued' AND not_before IS NOT NULL AND not_before <= +?1`),
-  claim: createClaim(db),
+  oldest: db.query<Place, []>(`SELECT ${PLACE} ${OLDEST}`),
+  oldestOf: db.query<Place, [string]>(`SELECT ${PLACE} FROM jobs INDEXED BY jobs_ready_by_key
+    WHERE ${READY} AND residency_key = +?1 ORDER BY seq LIMIT 1`),
+  claim: db.query<JobRow, [number, number, number]>(`UPDATE jobs SET
+      state = 'loading', slot = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?2), updated_at = ?2
+    WHERE seq = ?1
+    ${RETURNING}`),
   nextDue: db.query<{ at: number | null }, []>(`SELECT min(not_before) AS at FROM jobs INDEXED BY jobs_backing_off
     WHERE state = 'queued' AND not_before IS NOT NULL`),
   advance: db.query(`UPDATE jobs SET state = 'working', updated_at = ?3
@@ -132,12 +109,10 @@ export const queueStatements = (db: Database) => ({
     WHERE slot < 1000 AND id NOT IN (SELECT value FROM json_each(?1))`),
   dropSlots: db.query('DELETE FROM slots WHERE slot >= ?1 AND slot < 1000'),
   addSlot: db.query('INSERT OR IGNORE INTO slots (slot) VALUES (?1)'),
-  hasReady: db.query(`SELECT 1 FROM jobs INDEXED BY jobs_ready_by_key WHERE ${READY} AND residency_key = +?1 LIMIT 1`),
   requestBody: db.query<{ body: Uint8Array }, [number]>('SELECT body FROM requests WHERE job_seq = ?1'),
   // Two small indexes instead of the table: 15 ms of 1,000,000 jobs instead of 300.
   queued: db.query<{ n: number }, []>(`SELECT (SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE ${READY})
     + (SELECT count(*) FROM jobs INDEXED BY jobs_backing_off WHERE state = 'queued' AND not_before IS NOT NULL) AS n`),
-  oldest: db.query<{ created_at: number }, []>(`SELECT created_at ${OLDEST}`),
 })
 
 export type QueueStatements = ReturnType<typeof queueStatements>

@@ -1,9 +1,10 @@
 /** What each change of the queue does inside its transaction; it must touch nothing but the database, because it may run twice. */
 import type { Database } from 'bun:sqlite'
-import type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
+import type { ClaimQuery } from '../domain/job/claim.ts'
 import { type Failure, failure } from '../domain/job/failure.ts'
 import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
+import type { WaitingCall } from './calls.ts'
 import { type JobRow, type QueueStatements, queueStatements } from './queue-statements.ts'
 
 /** A named result of a job, stored with the transition that owes it. */
@@ -12,8 +13,6 @@ export interface Artifact {
   readonly contentType: string
   readonly body: Uint8Array
 }
-
-export type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 
 export interface Recovered {
   readonly requeued: number
@@ -64,23 +63,12 @@ const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, no
   }
 }
 
-const insertJob = (sql: QueueStatements, job: NewJob, now: number): Submitted => {
+const insertJob = (sql: QueueStatements, job: NewJob, seq: number, now: number): Submitted => {
   const earlier = job.idempotency === undefined ? null : knownJob(sql, job.idempotency)
   if (earlier !== null) return earlier
-  const {
-    id,
-    kind,
-    endpoint,
-    model,
-    residencyKey,
-    maxAttempts,
-    webhookUrl,
-    webhookStates = null,
-    fallback = null,
-  } = job
+  const { id, endpoint, model, residencyKey, maxAttempts, webhookUrl, webhookStates = null, fallback = null } = job
   const states = webhookStates === null ? null : JSON.stringify(webhookStates)
-  const row = [id, kind, endpoint, model, residencyKey, maxAttempts, webhookUrl, states, now, fallback]
-  const seq = Number(sql.insert.run(...row).lastInsertRowid)
+  sql.insert.run(seq, id, endpoint, model, residencyKey, maxAttempts, webhookUrl, states, now, fallback)
   if (job.request !== null) sql.insertRequest.run(seq, job.request)
   if (job.idempotency !== undefined) sql.insertKey.run(job.idempotency.key, job.idempotency.fingerprint, seq)
   return { kind: 'accepted', seq }
@@ -93,17 +81,24 @@ const knownJob = (sql: QueueStatements, { key, fingerprint }: Idempotency) => {
   return isSame ? ({ kind: 'known', jobId: found.id } as const) : ({ kind: 'conflict' } as const)
 }
 
-const claimNext = (sql: QueueStatements, query: ClaimQuery): Claimed => {
-  const { now, slot, activeKey, residentKeys, loadedKeys, agedBefore } = query
-  const row = sql.claim(now, agedBefore ?? -1, slot, activeKey, residentKeys)
-  if (row === null) {
-    if (activeKey !== null && sql.oldest.get() !== null) return { kind: 'held' }
-    return { kind: 'idle', nextDueAt: sql.nextDue.get()?.at ?? null }
-  }
-  if (!loadedKeys.includes(row.residency_key)) return { kind: 'job', job: activeJob(row) }
-  // Every job passes `loading`, even for no time at all.
+/** A call's first attempt. */
+const bearCall = (
+  sql: QueueStatements,
+  call: WaitingCall,
+  { state, slot, now }: Pick<ActiveJob, 'slot' | 'state'> & { readonly now: number },
+): ActiveJob => {
+  const { seq, id, endpoint, model, residencyKey, maxAttempts, createdAt } = call
+  sql.bear.run(seq, id, endpoint, model, residencyKey, state, slot, maxAttempts, createdAt, now)
+  return { ...call, kind: 'sync', state, slot, attempt: 1, deferrals: 0, hasWebhook: false }
+}
+
+const claimRow = (sql: QueueStatements, seq: number, { now, slot, loadedKeys }: ClaimQuery): ActiveJob => {
+  const row = sql.claim.get(seq, now, slot)
+  if (row === null) throw new Error(`the row ${seq} that was next is gone`)
+  if (!loadedKeys.includes(row.residency_key)) return activeJob(row)
+  // Every row passes `loading`, even for no time at all.
   sql.advance.run(row.seq, row.attempt, now)
-  return { kind: 'job', job: activeJob({ ...row, state: 'working' }) }
+  return activeJob({ ...row, state: 'working' })
 }
 
 const recoverAll = (sql: QueueStatements, now: number, slots: number): Recovered => {
@@ -129,10 +124,15 @@ const releaseStranded = (sql: QueueStatements, running: readonly string[], now: 
 export const queueWrites = (db: Database) => {
   const sql = queueStatements(db)
   return {
-    insert: (job: NewJob, now: number) => insertJob(sql, job, now),
+    lastSeq: (): number => sql.lastSeq.get()?.seq ?? 0,
+    insert: (job: NewJob, seq: number, now: number) => insertJob(sql, job, seq, now),
     /** Whether a backoff is over: its job is ready again, at its old place. */
     ripen: (now: number): boolean => sql.ripen.run(now).changes > 0,
-    claim: (query: ClaimQuery) => claimNext(sql, query),
+    oldest: () => sql.oldest.get(),
+    oldestOf: (residencyKey: string) => sql.oldestOf.get(residencyKey),
+    nextDueAt: (): number | null => sql.nextDue.get()?.at ?? null,
+    bear: (call: WaitingCall, where: Parameters<typeof bearCall>[2]) => bearCall(sql, call, where),
+    claim: (seq: number, query: ClaimQuery) => claimRow(sql, seq, query),
     advance: ({ seq, attempt }: ActiveJob, now: number): boolean => sql.advance.run(seq, attempt, now).changes > 0,
     /** Out of the line into a lane, and at once to work: there is nothing to load. */
     takeAside(id: string, lane: number, now: number): ActiveJob | null {
@@ -156,9 +156,9 @@ export const queueWrites = (db: Database) => {
     release: (running: readonly string[], now: number) => releaseStranded(sql, running, now),
     recover: db.transaction((now: number, slots: number) => recoverAll(sql, now, slots)).immediate,
     known: (idempotency: Idempotency) => knownJob(sql, idempotency),
-    hasReady: (residencyKey: string): boolean => sql.hasReady.get(residencyKey) !== null,
     requestBody: (seq: number): Uint8Array | null => sql.requestBody.get(seq)?.body ?? null,
     queued: (): number => sql.queued.get()?.n ?? 0,
-    oldestCreatedAt: (): number | null => sql.oldest.get()?.created_at ?? null,
   }
 }
+
+export type QueueWrites = ReturnType<typeof queueWrites>

@@ -1,11 +1,20 @@
-/** The queue: submit, claim, advance, settle, recover; every change is guarded by state and attempt, and told once it is committed. */
-import type { Database } from 'bun:sqlite'
+/** The durable queue: rows of async jobs and calls of waiting clients in one order. Every change is guarded by the state and attempt it starts from, and committed before it is told, a call's own excepted. */
+import type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 import type { Failure } from '../domain/job/failure.ts'
-import type { ActiveJob, Idempotency, JobKind, NewJob, Submitted } from '../domain/job/job.ts'
+import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
-import type { Durability, Ledger } from './ledger.ts'
-import type { LineNews } from './line.ts'
-import { type Artifact, type Claimed, type ClaimQuery, queueWrites, type Recovered } from './queue-writes.ts'
+import { createCalls } from './calls.ts'
+import type { Durability } from './ledger.ts'
+import {
+  type Books,
+  createBooks,
+  createTell,
+  nobodyCounts,
+  nothing,
+  type QueueDeps,
+  type Resolved,
+} from './queue-books.ts'
+import type { Artifact, Recovered } from './queue-writes.ts'
 
 export interface QueueCounts {
   readonly queued: number
@@ -25,7 +34,7 @@ export interface Queue {
   moveAside(job: ActiveJob, lane: number, now: number): Promise<boolean>
   /** The oldest waiting jobs that something else than the target may serve. */
   forFallback(limit: number): readonly ActiveJob[]
-  /** Takes a waiting job out; `quick` unless told otherwise. False: it is not waiting. */
+  /** Takes a waiting job out; `quick` unless told otherwise. False: it is not waiting. A call that was never claimed leaves nothing. */
   withdraw(id: string, reason: 'cancelled' | Failure, now: number, durability?: Durability): Promise<boolean>
   /** The job that a submit with this key made, or why it cannot be used; null when the key is new. */
   known(idempotency: Idempotency): Extract<Submitted, { kind: 'known' | 'conflict' }> | null
@@ -41,139 +50,108 @@ export interface Queue {
   counts(): QueueCounts
 }
 
-/** Only what somebody was promised pays for an fsync: nothing of a sync call outlives its client. */
-const durabilityOf = (kind: JobKind): Durability => (kind === 'async' ? 'durable' : 'quick')
-
-export interface QueueDeps {
-  readonly db: Database
-  readonly ledger: Ledger
-  /** Bound of the waiting jobs. */
-  readonly maxQueue: number
-  /** Called after each committed change of a job; `mayOwe`: somebody may have to be told of it. */
-  readonly changed?: (jobId: string, mayOwe: boolean) => void
-  /** Hears of ready jobs that go and come. */
-  readonly line?: LineNews
-}
-
-const nobodyCounts: LineNews = {
-  appended: () => undefined,
-  left: () => undefined,
-  joined: () => undefined,
-  stirred: () => undefined,
-}
-
-/** How many wait, and whose rows are on their way: whoever asks whether a load is still wanted must hear of them too. */
-const createWaiting = (stored: number) => {
-  // Kept beside the table because counting 10,000 rows at every submit would cost 0.5 ms.
-  let queued = stored
-  const arriving = new Map<string, number>()
-  return {
-    get queued() {
-      return queued
-    },
-    recount(now: number) {
-      queued = now
-    },
-    came(jobs: number) {
-      queued += jobs
-    },
-    went: () => void queued--,
-    isArriving: (key: string) => arriving.has(key),
-    /** Counts a job in while its row is written; it stays counted when it was accepted. */
-    async arrive(key: string, write: () => Promise<Submitted>): Promise<Submitted> {
-      queued++
-      arriving.set(key, (arriving.get(key) ?? 0) + 1)
-      let isAccepted = false
-      try {
-        const submitted = await write()
-        isAccepted = submitted.kind === 'accepted'
-        return submitted
-      } finally {
-        if (!isAccepted) queued--
-        const jobs = (arriving.get(key) ?? 0) - 1
-        if (jobs === 0) arriving.delete(key)
-        else arriving.set(key, jobs)
-      }
-    },
+const createSubmit = ({ ledger, maxQueue, calls, line, changed }: Resolved, { writes, rows, nextSeq }: Books) => {
+  const enter = ({ id, endpoint, model, residencyKey, maxAttempts }: NewJob, now: number): Submitted => {
+    // Nobody begins to wait for a disk that is full.
+    if (ledger.isRefused && !ledger.isWritable()) throw new Error('the database does not take writes')
+    const seq = nextSeq()
+    calls.add({ seq, id, endpoint, model, residencyKey, maxAttempts, createdAt: now })
+    return { kind: 'accepted', seq }
+  }
+  const insert = async (job: NewJob, now: number): Promise<Submitted> => {
+    const seq = nextSeq()
+    const submitted = await ledger.write('promised', () => writes.insert(job, seq, now))
+    if (submitted.kind === 'accepted') {
+      line.appended(submitted.seq, job.residencyKey)
+      changed(job.id, job.webhookUrl !== null)
+    }
+    return submitted
+  }
+  return async (job: NewJob, now: number): Promise<Submitted> => {
+    if (rows.size + calls.size >= maxQueue) return { kind: 'full' }
+    if (job.kind === 'sync') return enter(job, now)
+    return rows.arrive(
+      job.residencyKey,
+      () => insert(job, now),
+      ({ kind }) => kind === 'accepted',
+    )
   }
 }
 
-const nothing = () => undefined
-
-interface LanesDeps extends Required<Pick<QueueDeps, 'ledger' | 'line' | 'changed'>> {
-  readonly writes: ReturnType<typeof queueWrites>
-  readonly waiting: ReturnType<typeof createWaiting>
+const createSettle = (deps: Resolved, { writes, rows }: Books): Queue['settle'] => {
+  const { line, changed } = deps
+  const tell = createTell(deps)
+  return async (job, verdict, now, artifacts = []) => {
+    // Said before it is written: the claim behind it must look for it.
+    if (verdict.to === 'queued') {
+      rows.came(1)
+      if (verdict.notBefore !== null) rows.backsOff(verdict.notBefore)
+    }
+    let settled = false
+    try {
+      settled = await tell(job.kind, 'durable', () => writes.settle(job, verdict, now, artifacts))
+    } finally {
+      if (verdict.to === 'queued' && !settled) rows.went()
+    }
+    if (settled && verdict.to === 'queued' && verdict.notBefore === null) line.joined(job.seq, job.residencyKey)
+    if (settled) changed(job.id, job.hasWebhook)
+    return settled
+  }
 }
 
 /** The ways into lanes. */
-const lanesIn = ({ ledger, writes, waiting, line, changed }: LanesDeps) => ({
-  async takeAside(id: string, lane: number, now: number) {
-    const job = await ledger.write('quick', () => writes.takeAside(id, lane, now))
-    if (job === null) return null
-    waiting.went()
-    line.stirred()
-    changed(job.id, job.hasWebhook)
-    return job
-  },
-  moveAside: (job: ActiveJob, lane: number, now: number) =>
-    ledger.write('quick', () => writes.moveAside(job, lane, now)),
-  forFallback: writes.forFallback,
-})
+const createLanes = (deps: Resolved, { writes, rows }: Books) => {
+  const { ledger, calls, line, changed } = deps
+  const tell = createTell(deps)
+  return {
+    async takeAside(id: string, lane: number, now: number): Promise<ActiveJob | null> {
+      const call = calls.find(id)
+      if (call !== null) {
+        const bear = () => writes.bear(call, { state: 'working', slot: lane, now })
+        const job = await tell('sync', 'quick', bear, () => void calls.remove(id))
+        changed(id, false)
+        return job
+      }
+      const job = await ledger.write('quick', () => writes.takeAside(id, lane, now))
+      if (job === null) return null
+      rows.went()
+      line.stirred()
+      changed(job.id, job.hasWebhook)
+      return job
+    },
+    moveAside: (job: ActiveJob, lane: number, now: number) =>
+      tell(job.kind, 'quick', () => writes.moveAside(job, lane, now)),
+    forFallback: writes.forFallback,
+  }
+}
 
 /** The queue of one database. */
-export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = nobodyCounts }: QueueDeps): Queue => {
-  const writes = queueWrites(db)
-  const waiting = createWaiting(writes.queued())
-
-  const claim = (query: ClaimQuery): Claimed => {
-    // Told once too often when the transaction fails: the line only counts again.
-    if (writes.ripen(query.now)) line.stirred()
-    return writes.claim(query)
-  }
+export const createQueue = (options: QueueDeps): Queue => {
+  const deps: Resolved = { changed: nothing, line: nobodyCounts, calls: createCalls(), ...options }
+  const { ledger, changed, line, calls } = deps
+  const books = createBooks(deps)
+  const { writes, rows, recount, claim } = books
+  const tell = createTell(deps)
 
   return {
-    ...lanesIn({ ledger, writes, waiting, line, changed }),
+    ...createLanes(deps, books),
     known: writes.known,
-    async submit(job, now) {
-      if (waiting.queued >= maxQueue) return { kind: 'full' }
-      // Nobody is told of a sync call before its answer begins: its row goes with the worker's next write.
-      const durability = job.kind === 'async' ? 'promised' : 'lazy'
-      return waiting.arrive(job.residencyKey, async () => {
-        const submitted = await ledger.write(durability, () => writes.insert(job, now))
-        if (submitted.kind === 'accepted') {
-          line.appended(submitted.seq, job.residencyKey)
-          changed(job.id, job.webhookUrl !== null)
-        }
-        return submitted
-      })
-    },
-    async claim(query) {
-      const claimed = await ledger.write('quick', () => claim(query))
-      if (claimed.kind === 'job') {
-        waiting.went()
-        line.left(claimed.job.seq, claimed.job.residencyKey)
-        changed(claimed.job.id, claimed.job.hasWebhook)
-      }
-      return claimed
-    },
+    claim,
+    submit: createSubmit(deps, books),
+    settle: createSettle(deps, books),
     async advance(job, now) {
-      const advanced = await ledger.write('quick', () => writes.advance(job, now))
+      const advanced = await tell(job.kind, 'quick', () => writes.advance(job, now))
       if (advanced) changed(job.id, job.hasWebhook)
       return advanced
     },
-    async settle(job, verdict, now, artifacts = []) {
-      const settled = await ledger.write(durabilityOf(job.kind), () => writes.settle(job, verdict, now, artifacts))
-      if (settled && verdict.to === 'queued') {
-        waiting.came(1)
-        if (verdict.notBefore === null) line.joined(job.seq, job.residencyKey)
-      }
-      if (settled) changed(job.id, job.hasWebhook)
-      return settled
-    },
     async withdraw(id, reason, now, durability = 'quick') {
+      if (calls.remove(id)) {
+        changed(id, false)
+        return true
+      }
       const taken = await ledger.write(durability, () => writes.withdraw(id, reason, now))
       if (taken) {
-        waiting.went()
+        rows.went()
         line.stirred()
         // Whose it was is not known here; a nudge too many costs a look.
         changed(id, true)
@@ -181,22 +159,29 @@ export const createQueue = ({ db, ledger, maxQueue, changed = nothing, line = no
       return taken
     },
     recover(now, slots) {
+      ledger.commit()
       const recovered = writes.recover(now, slots)
       // Of a million a count takes up to 0.6 s when nothing of them is in memory: what has just been counted is not counted again.
-      if (recovered.requeued + recovered.abandoned + recovered.exhausted > 0) waiting.recount(writes.queued())
+      if (recovered.requeued + recovered.abandoned + recovered.exhausted > 0) recount()
       line.stirred()
       return recovered
     },
     async release(running, now) {
       const { requeued, abandoned, exhausted } = await ledger.write('durable', () => writes.release(running, now))
       // Not counted anew: submits on their way are counted already.
-      waiting.came(requeued)
+      rows.came(requeued)
       line.stirred()
       return requeued + abandoned + exhausted
     },
-    hasReady: (residencyKey) => waiting.isArriving(residencyKey) || writes.hasReady(residencyKey),
-    isEmpty: () => waiting.queued === 0,
+    hasReady: (key) =>
+      calls.oldestOf(key) !== null || rows.isArriving(key) || (rows.size > 0 && writes.oldestOf(key) !== null),
+    isEmpty: () => rows.size + calls.size === 0,
     requestBody: writes.requestBody,
-    counts: () => ({ queued: waiting.queued, oldestCreatedAt: writes.oldestCreatedAt() }),
+    counts() {
+      const call = calls.oldest()
+      const row = rows.size > 0 ? writes.oldest() : null
+      const first = call !== null && (row === null || call.seq < row.seq) ? call : row
+      return { queued: rows.size + calls.size, oldestCreatedAt: first?.createdAt ?? null }
+    },
   }
 }

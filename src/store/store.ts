@@ -1,6 +1,7 @@
 /** Everything that is kept, around one open database: what the engine, the courier and the routes use of it, put together once. */
 import type { SQLQueryBindings } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
+import { createCalls } from './calls.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { createLedger } from './ledger.ts'
 import { createLine } from './line.ts'
@@ -11,6 +12,7 @@ import { createQueue } from './queue.ts'
 import { createReader } from './reader.ts'
 import { createSteadyClock } from './steady-clock.ts'
 import { createSweep } from './sweep.ts'
+import { withCalls } from './waiting-reader.ts'
 
 export interface StoreOptions {
   readonly dataDir: string
@@ -31,14 +33,15 @@ const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }:
   const ledger = createLedger(db, machine, isInPlace, log)
   const clock = createSteadyClock({ db, ledger, clock: machine })
   const { wallAt } = clock
-  const line = createLine(db)
+  const calls = createCalls()
+  const line = createLine(db, calls)
   return {
     kind: 'opened' as const,
     /** What every due time, age and time to live is counted in. */
     clock,
-    queue: createQueue({ db, ledger, maxQueue, changed, line }),
+    queue: createQueue({ db, ledger, maxQueue, changed, line, calls }),
     line,
-    reader: createReader(db, wallAt),
+    reader: withCalls(createReader(db, wallAt), calls, wallAt),
     outbox: createOutbox({ db, ledger, clock, wallAt }),
     sweep: createSweep({ db, ledger, clock, log }),
     /** For the parts that own tables. */
@@ -48,6 +51,8 @@ const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }:
     isWritable: ledger.isWritable,
     isInPlace,
     close() {
+      // What was noted last would else be an unfinished call at the next start.
+      ledger.commit()
       log.close()
       opened.close()
     },

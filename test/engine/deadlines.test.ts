@@ -26,8 +26,13 @@ test('a caller of a target that cannot be reached is told so after the unreachab
   expect(first.text).toContain('the target could not be reached')
   // Each from its own arrival: what it took to notice that the target is gone counts too.
   expect([(first.endedAtMs ?? 0) - arrivedAtMs, (second.endedAtMs ?? 0) - secondAtMs]).toEqual([60_000, 60_000])
-  for (const id of ['first', 'second'])
-    expect(bench.store.row(id)).toMatchObject({ state: 'failed', error_code: 'unreachable', attempt: 0 })
+  expect(bench.eventsOf('job_failed').map(({ jobId, failure: { code } }) => [jobId, code])).toEqual([
+    ['first', 'unreachable'],
+    ['second', 'unreachable'],
+  ])
+  // The first had its turn when nobody knew that the target sleeps.
+  expect(bench.store.row('first')).toMatchObject({ state: 'failed', error_code: 'unreachable', attempt: 0 })
+  expect([bench.store.row('second'), bench.store.queue.isEmpty()]).toEqual([null, true])
   expect(bench.engine.callers.size).toBe(0)
 })
 
@@ -38,7 +43,6 @@ test('a caller is answered when the target comes back within the deadline', asyn
   bench.target.awake = true
   await bench.until(() => call.isOver, 20_000)
   expect(call.status).toBe(200)
-  // The row lingers a moment for the next call's transaction.
   await bench.clock.advance(2)
   expect(bench.store.row('a')).toMatchObject({ state: 'done', attempt: 1 })
 })
@@ -93,8 +97,10 @@ test.each(['waiting', 'loading', 'working'] as const)('the total deadline ends a
   await bench.quiet()
   expect([call.status, call.isOver]).toEqual([503, true])
   expect(call.text).toContain('no answer within the deadline')
-  expect(bench.store.row('a')).toMatchObject({ state: 'failed', error_code: 'deadline' })
-  expect(bench.engine.callers.size).toBe(0)
+  expect(bench.eventsOf('job_failed')).toMatchObject([{ jobId: 'a', failure: { code: 'deadline' } }])
+  if (phase === 'waiting') expect(bench.store.row('a')).toBeNull()
+  else expect(bench.store.row('a')).toMatchObject({ state: 'failed', error_code: 'deadline' })
+  expect([bench.store.place('a'), bench.engine.callers.size]).toEqual([null, 0])
 })
 
 test('a deadline that falls into any moment of the claim of its job ends the call all the same', async () => {
@@ -112,7 +118,15 @@ test('a deadline that falls into any moment of the claim of its job ends the cal
     await bench.clock.advance(250)
     await bench.quiet()
     expect([ticks, call.isOver, call.status]).toEqual([ticks, true, 503])
-    expect(bench.store.row('a')).toMatchObject({ state: 'failed', error_code: 'deadline' })
+    expect(bench.eventsOf('job_failed').map(({ jobId, failure: { code } }) => [jobId, code])).toEqual([
+      ['a', 'deadline'],
+    ])
+    // Without a row when its time came before its turn.
+    expect(bench.store.row('a') ?? { state: 'failed', error_code: 'deadline' }).toMatchObject({
+      state: 'failed',
+      error_code: 'deadline',
+    })
+    expect(bench.store.queue.isEmpty()).toBe(true)
     await bench.close()
   }
   bench = createBench()

@@ -7,6 +7,8 @@ export interface ModelJob {
   readonly maxAttempts: number
   readonly createdAt: number
   state: string
+  /** A call has none before its first attempt. */
+  hasRow: boolean
   slot: number | null
   attempt: number
   deferrals: number
@@ -51,9 +53,18 @@ export const createQueueModel = (maxQueue: number, slots: number) => {
     queued,
     ready,
     active,
+    stored: () => jobs.filter(({ hasRow }) => hasRow),
     submit(job: Pick<ModelJob, 'id' | 'kind' | 'key' | 'maxAttempts' | 'createdAt'>): boolean {
       if (queued().length >= maxQueue) return false
-      jobs.push({ ...job, state: 'queued', slot: null, attempt: 0, deferrals: 0, notBefore: null })
+      jobs.push({
+        ...job,
+        hasRow: job.kind === 'async',
+        state: 'queued',
+        slot: null,
+        attempt: 0,
+        deferrals: 0,
+        notBefore: null,
+      })
       return true
     },
     /** The job that is next, now in its slot; or why there is none. `refused`: the rules of the database forbid it, and nothing changes. */
@@ -67,7 +78,7 @@ export const createQueueModel = (maxQueue: number, slots: number) => {
       if (next === undefined) return 'idle'
       if (isHeld) return 'held'
       const state = loadedKeys.includes(next.key) ? 'working' : 'loading'
-      return Object.assign(next, { state, slot, attempt: next.attempt + 1 })
+      return Object.assign(next, { state, hasRow: true, slot, attempt: next.attempt + 1 })
     },
     advance(id: string, attempt: number): boolean {
       const job = held(id, attempt)
@@ -98,6 +109,8 @@ export const createQueueModel = (maxQueue: number, slots: number) => {
       return stranded.length
     },
     recover() {
+      // What was in memory alone is gone with its clients.
+      for (const job of queued()) if (!job.hasRow) enter(job, 'gone')
       const unfinished = jobs.filter((job) => isActive(job) || job.state === 'queued')
       const abandoned = unfinished.filter(({ kind }) => kind === 'sync').map((job) => enter(job, 'failed')).length
       const spent = active().filter((job) => job.attempt >= job.maxAttempts)

@@ -59,7 +59,7 @@ const compare = (model: Model, real: Real) => {
     isFinal: completed_at !== null,
   }))
   expect(rows).toEqual(
-    model.queue.jobs.map(({ id, state, slot, attempt, deferrals, notBefore }) => ({
+    model.queue.stored().map(({ id, state, slot, attempt, deferrals, notBefore }) => ({
       id,
       state,
       slot,

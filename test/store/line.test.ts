@@ -1,5 +1,6 @@
 /** The line is what a fresh count would say, whatever happened in between. */
 import { afterAll, expect, test } from 'bun:test'
+import { createCalls } from '../../src/store/calls.ts'
 import { createLedger } from '../../src/store/ledger.ts'
 import { createLine } from '../../src/store/line.ts'
 import { createQueue } from '../../src/store/queue.ts'
@@ -20,8 +21,9 @@ const counted = (seq: number) =>
 
 test('after every step of 2,000 random ones the line says what counting says', async () => {
   const { db } = store
-  const line = createLine(db)
-  const queue = createQueue({ db, ledger: createLedger(db), maxQueue: 10_000, line })
+  const calls = createCalls()
+  const line = createLine(db, calls)
+  const queue = createQueue({ db, ledger: createLedger(db), maxQueue: 10_000, line, calls })
   const dice = createDice(seedOf('line'))
   const ids: string[] = []
   let now = 1
@@ -55,7 +57,7 @@ test('after every step of 2,000 random ones the line says what counting says', a
 test('a line of more than 50,000 is not counted, and a submitter behind it pays nothing', () => {
   const { db } = store
   store.clear()
-  const line = createLine(db)
+  const line = createLine(db, createCalls())
   const insert = db.query(
     `INSERT INTO jobs (id, kind, endpoint, model, residency_key, max_attempts, created_at, updated_at)
      VALUES (?1, 'sync', '/api/chat', 'm', 'm', 3, 1, 1)`,

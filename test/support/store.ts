@@ -4,11 +4,12 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
+import type { ClaimQuery } from '../../src/domain/job/claim.ts'
 import type { JobState, NewJob } from '../../src/domain/job/job.ts'
+import { createCalls } from '../../src/store/calls.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { createLedger, type Ledger } from '../../src/store/ledger.ts'
 import { createQueue, type Queue } from '../../src/store/queue.ts'
-import type { ClaimQuery } from '../../src/store/queue-writes.ts'
 import { createSweep, type Sweep } from '../../src/store/sweep.ts'
 
 /** The columns that tests compare. */
@@ -38,6 +39,8 @@ export interface TestStore {
   readonly queue: Queue
   readonly sweep: Sweep
   row(id: string): JobRow | null
+  /** Where a call waits that has no row yet. */
+  place(id: string): number | null
   rows(): JobRow[]
   /** Ledger and queue as a new process on the same file would make them; `reopenFile` opens the file anew as well. */
   restart(reopenFile?: boolean): void
@@ -71,10 +74,12 @@ export const createTestStore = ({ maxQueue = 1_000_000, fast = false }: StoreOpt
     // A ledger takes a connection as openDatabase leaves it.
     db.run('PRAGMA synchronous = FULL')
     const ledger = createLedger(db)
+    const calls = createCalls()
     return {
       db,
       ledger,
-      queue: createQueue({ db, ledger, maxQueue }),
+      calls,
+      queue: createQueue({ db, ledger, maxQueue, calls }),
       sweep: createSweep({ db, ledger, clock: systemClock }),
     }
   }
@@ -94,16 +99,20 @@ export const createTestStore = ({ maxQueue = 1_000_000, fast = false }: StoreOpt
       return now.sweep
     },
     row: (id) => now.db.query<JobRow, [string]>('SELECT * FROM jobs WHERE id = ?1').get(id),
+    place: (id) => now.calls.find(id)?.seq ?? null,
     rows: () => now.db.query<JobRow, []>('SELECT * FROM jobs ORDER BY seq').all(),
     restart(reopenFile = false) {
+      now.ledger.commit()
       if (reopenFile) now.db.close()
       now = parts(reopenFile ? opened(path) : now.db)
     },
     clear() {
+      now.ledger.commit()
       now.db.run('DELETE FROM jobs')
       now = parts(now.db)
     },
     close() {
+      now.ledger.commit()
       now.db.close()
       rmSync(directory, { recursive: true, force: true })
     },

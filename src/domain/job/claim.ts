@@ -18,6 +18,8 @@ export interface ClaimQuery {
 
 export type Claimed =
   | { readonly kind: 'job'; readonly job: ActiveJob }
+  /** The disk does not take the row of the call that is next: it waits no longer, and has to be told. */
+  | { readonly kind: 'refused'; readonly jobId: string; readonly error: unknown }
   /** The next job in order has another key than those that run: it waits for them. */
   | { readonly kind: 'held' }
   /** Nothing is ready; `nextDueAt` (wall ms) is when the first backoff ends. */
