@@ -7,6 +7,7 @@ import { type RunningForeman, runForeman } from '../support/foreman.ts'
 import { generation, seenBy } from '../support/generation-call.ts'
 import { healthIs, idle, polled } from '../support/health.ts'
 import { within } from '../support/patience.ts'
+import { post } from '../support/raw-client.ts'
 import { openClient, type WireCall, type WireClient } from '../support/wire-client.ts'
 
 const PER_PHASE = Number(process.env['FOREMAN_TEST_DISCONNECTS'] ?? 200)
@@ -18,7 +19,7 @@ let foreman: RunningForeman
 
 const start = async (pace: { loadMs?: number; firstTokenMs?: number; tokensPerSecond?: number }) => {
   simulator = await startSimulator({ models: [{ name: 'tiny' }, { name: 'other' }, { name: 'third' }], ...pace })
-  foreman = await runForeman(simulator.url)
+  foreman = await runForeman(simulator.url, { FOREMAN_EMBED: 'bypass' })
   await polled(foreman)
 }
 afterEach(async () => {
@@ -127,6 +128,25 @@ describe('a client that leaves', () => {
     expect(await isServed(second)).toBe('done')
     expect(simulator.counters()).toMatchObject({ loads: 1, executions: { second: 1 } })
   })
+
+  test('while its embedder loads past the queue ends that load, in the first moment too', async () => {
+    await start({ loadMs: 60_000 })
+    const times: number[] = []
+    for (let i = 0; i < PER_PHASE / 4; i++) {
+      const { loads, aborts } = simulator.counters()
+      const client = await openClient(foreman.port)
+      const model = i % 2 === 0 ? 'tiny' : 'other'
+      const call = client.send(post('/api/embed', { model, input: 'x' }))
+      await within(
+        HUNG_MS,
+        'the load',
+        simulator.waitFor((counters) => counters.loads > loads),
+      )
+      times.push(await timeToRelease({ client, call }, () => simulator.waitFor((counters) => counters.aborts > aborts)))
+    }
+    report('while an embedder loads', times)
+    expect(simulator.residents()).toEqual([])
+  }, 60_000)
 
   test('before its first token frees the target', async () => {
     await start({})

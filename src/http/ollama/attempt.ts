@@ -1,7 +1,9 @@
 /** One try of a request beside the queue: sent, watched, and handed on when an Ollama answers it; network trouble comes back as a value. */
+import type { Clock } from '../../domain/clock.ts'
 import { Stop, type StopListener, type StopSignal } from '../../domain/stop-signal.ts'
 import { type HeaderPairs, headerOf, requestHeaders } from '../../domain/wire/headers.ts'
 import { whoseAnswer } from '../../domain/wire/whose.ts'
+import { Countdown, Counted } from '../../engine/countdown.ts'
 import type { Patience } from '../../engine/patience.ts'
 import type { Reply } from '../../engine/ports.ts'
 import { endedWhenComplete, isJson } from '../../engine/unended.ts'
@@ -27,6 +29,8 @@ export interface ForwardTarget {
 
 export interface AttemptDeps extends Pick<WatchDeps, 'clock' | 'glance' | 'lookNow'> {
   readonly target: ForwardTarget
+  /** Those whose clients nobody looks after yet. */
+  readonly fresh: Countdown<Counted>
   readonly watch: (watched: Watched, nowMs: number) => Watch
 }
 
@@ -48,8 +52,14 @@ export interface Trying {
   readonly tries: number
 }
 
+// Most are answered by then, and have spared the signal, which is made when somebody asks for it. It is noticed in time all the same who has left.
+const FRESH_MS = 20
+
+/** The countdown in front of `Passage`. */
+export const createFresh = (clock: Clock): Countdown<Counted> => new Countdown(clock, FRESH_MS)
+
 /** A request on its way: watched, and given up when its client leaves or its target is lost. */
-class Passage implements Watched, StopListener {
+class Passage extends Counted implements Watched, StopListener {
   readonly request: Request
   readonly options: ForwardOptions
   readonly endsOn: EndsOn
@@ -58,20 +68,33 @@ class Passage implements Watched, StopListener {
   readonly stop = new Stop()
   isLost = false
   readonly #patience: () => Patience
+  readonly #fresh: Countdown<Counted>
   readonly #sentAtMs: number
+  #isLookedAfter = false
   #isDoubted = false
 
-  constructor({ clock, watch }: AttemptDeps, request: Request, options: ForwardOptions, { patience, tries }: Trying) {
+  constructor(deps: AttemptDeps, request: Request, options: ForwardOptions, { patience, tries }: Trying) {
+    super()
     this.request = request
     this.options = options
     this.isCheap = options.endsOn === 'doubt'
     // The short question has been wrong before: the target was there, and slow.
     this.endsOn = this.isCheap && tries > 1 ? 'absence' : options.endsOn
     this.#patience = patience
-    this.#sentAtMs = clock.monotonicMs()
-    this.watch = watch(this, this.#sentAtMs)
-    if (request.signal.aborted) this.stop.abort()
-    else request.signal.addEventListener('abort', this)
+    this.#fresh = deps.fresh
+    this.#sentAtMs = deps.clock.monotonicMs()
+    this.watch = deps.watch(this, this.#sentAtMs)
+    // Where it waited before, its client may have left since.
+    if (tries > 1) this.ranOut()
+    else this.#fresh.begin(this, this.#sentAtMs)
+  }
+
+  /** From now on its client is looked after. */
+  ranOut(): void {
+    const { signal } = this.request
+    this.#isLookedAfter = true
+    if (signal.aborted) this.stop.abort()
+    else signal.addEventListener('abort', this)
   }
 
   /** The client left: the EventListener side of it. */
@@ -97,7 +120,8 @@ class Passage implements Watched, StopListener {
   /** Nothing of it is left. */
   over(): void {
     this.watch.stop()
-    this.request.signal.removeEventListener('abort', this)
+    this.#fresh.end(this)
+    if (this.#isLookedAfter) this.request.signal.removeEventListener('abort', this)
   }
 }
 

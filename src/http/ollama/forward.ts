@@ -7,11 +7,11 @@ import type { Awaited } from '../../engine/awaited.ts'
 import type { Patience } from '../../engine/patience.ts'
 import type { TargetState } from '../../engine/state.ts'
 import { refusal, refuse } from '../refuse.ts'
-import { type AttemptDeps, attempt, type Tried } from './attempt.ts'
+import { type AttemptDeps, attempt, createFresh, type Tried } from './attempt.ts'
 import type { Forward, ForwardOptions } from './forwarding.ts'
 import { createGlance, createWatches, type WatchDeps } from './watch.ts'
 
-export interface ForwardDeps extends Omit<AttemptDeps, 'glance' | 'watch'>, Pick<WatchDeps, 'probe'> {
+export interface ForwardDeps extends Omit<AttemptDeps, 'fresh' | 'glance' | 'watch'>, Pick<WatchDeps, 'probe'> {
   readonly state: Pick<TargetState, 'view' | 'onReachability' | 'absenceWords'>
   readonly random: () => number
   /** A stopwatch for one caller. */
@@ -75,7 +75,7 @@ export const createForward = (deps: ForwardDeps): Forward => {
   const { clock, state, random, awaited } = deps
   const glance = createGlance(deps)
   const watch = createWatches({ ...deps, glance, onReachability: state.onReachability })
-  const attemptDeps: AttemptDeps = { ...deps, glance, watch }
+  const attemptDeps: AttemptDeps = { ...deps, glance, watch, fresh: createFresh(clock) }
 
   /** What is known to be away is not sent to, it would swallow the request; what answers in its place may have its say, and another foreman the truth. */
   const maySend = async (request: Request, { patient }: ForwardOptions) => {
