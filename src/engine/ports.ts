@@ -57,5 +57,5 @@ export interface EngineQueue {
 /** The queue with what only the engine's start and the async jobs need. */
 export interface StoredQueue extends EngineQueue {
   recover(now: number, slots: number): { requeued: number; abandoned: number; exhausted: number }
-  requestBody(seq: number): Uint8Array | null
+  requestBody(seq: number): Promise<Uint8Array | null>
 }

@@ -55,15 +55,15 @@ export interface EngineDeps {
 }
 
 /** Who is answered for a job: the client that waits, or whoever collects what an async one is answered. */
-const callerOf =
-  ({ queue, board, clock }: EngineDeps, callers: Callers) =>
-  (job: ActiveJob): Caller | undefined | Promise<Caller | undefined> => {
-    if (job.kind === 'sync') return callers.get(job.id)
-    const body = queue.requestBody(job.seq)
+const callerOf = ({ queue, board, clock }: EngineDeps, callers: Callers) => {
+  const collectorOf = async (job: ActiveJob): Promise<Caller | undefined> => {
+    const body = await queue.requestBody(job.seq)
     if (body === null) return undefined
     const onChunk = (bytes: Uint8Array) => board.post(job.id, { kind: 'chunk', bytes })
     return createCollector({ endpoint: job.endpoint, body, arrivedAtMs: clock.monotonicMs(), onChunk })
   }
+  return (job: ActiveJob) => (job.kind === 'sync' ? callers.get(job.id) : collectorOf(job))
+}
 
 /** What is served elsewhere ends as everything does; what comes back is the target's again. */
 const createAsideOf = (

@@ -1,5 +1,6 @@
 /** Keeps the write-ahead log short: a thread moves it into the database, so that no turn of the event loop waits for that (ADR 0026). */
 import type { Database } from 'bun:sqlite'
+import { open } from 'node:fs/promises'
 import type { Clock } from '../domain/clock.ts'
 import type { Order } from './checkpoint-thread.ts'
 import { type LogThread, startLogThread } from './log-thread.ts'
@@ -27,6 +28,16 @@ export interface LogDeps {
   readonly isInPlace: () => boolean
   /** Begins the thread; `gone` when it ends by itself. */
   readonly start?: (gone: () => void) => LogThread
+}
+
+/** Puts on disk what is in the log of the database at `path`, without holding the event loop. The log alone: closing the database would drop its locks. */
+export const syncLog = async (path: string): Promise<void> => {
+  const file = await open(`${path}-wal`, 'r+')
+  try {
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
 }
 
 export const openGate: LogGate = {

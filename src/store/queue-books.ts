@@ -1,6 +1,7 @@
 /** What the queue keeps beside its table, made anew for each process: who waits, in which order, and how a change is told; it must never decide anything. */
 import type { Database } from 'bun:sqlite'
 import type { ActiveJob } from '../domain/job/job.ts'
+import type { Bodies } from './bodies.ts'
 import type { Calls } from './calls.ts'
 import { createClaims } from './claims.ts'
 import type { Durability, Ledger } from './ledger.ts'
@@ -19,6 +20,7 @@ export interface QueueDeps {
   readonly line?: LineNews
   /** Where the calls wait; whoever reads the line reads it too. */
   readonly calls?: Calls
+  readonly bodies?: Bodies
 }
 
 export const nobodyCounts: LineNews = {

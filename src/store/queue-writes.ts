@@ -4,6 +4,7 @@ import type { ClaimQuery } from '../domain/job/claim.ts'
 import { type Failure, failure } from '../domain/job/failure.ts'
 import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
+import { isLarge } from './bodies.ts'
 import type { WaitingCall } from './calls.ts'
 import { type JobRow, type QueueStatements, queueStatements } from './queue-statements.ts'
 
@@ -39,6 +40,8 @@ const activeJob = (row: JobRow): ActiveJob => ({
 // No counts, and nobody who served it.
 const nobody = [null, null, null, null, null] as const
 
+const nothing = new Uint8Array(0)
+
 const applyVerdict = (sql: QueueStatements, job: ActiveJob, verdict: Verdict, now: number): boolean => {
   const { seq, attempt } = job
   switch (verdict.to) {
@@ -69,7 +72,8 @@ const insertJob = (sql: QueueStatements, job: NewJob, seq: number, now: number):
   const { id, endpoint, model, residencyKey, maxAttempts, webhookUrl, webhookStates = null, fallback = null } = job
   const states = webhookStates === null ? null : JSON.stringify(webhookStates)
   sql.insert.run(seq, id, endpoint, model, residencyKey, maxAttempts, webhookUrl, states, now, fallback)
-  if (job.request !== null) sql.insertRequest.run(seq, job.request)
+  // A large one is written by itself, and so is what is in a large artifact.
+  if (job.request !== null && !isLarge(job.request)) sql.insertRequest.run(seq, job.request)
   if (job.idempotency !== undefined) sql.insertKey.run(job.idempotency.key, job.idempotency.fingerprint, seq)
   return { kind: 'accepted', seq }
 }
@@ -146,7 +150,8 @@ export const queueWrites = (db: Database) => {
     forFallback: (limit: number): ActiveJob[] => sql.forFallback.all(limit).map(activeJob),
     settle(job: ActiveJob, verdict: Verdict, now: number, artifacts: readonly Artifact[]): boolean {
       if (!applyVerdict(sql, job, verdict, now)) return false
-      for (const { name, contentType, body } of artifacts) sql.insertArtifact.run(job.seq, name, contentType, body)
+      for (const { name, contentType, body } of artifacts)
+        sql.insertArtifact.run(job.seq, name, contentType, isLarge(body) ? nothing : body)
       return true
     },
     withdraw(id: string, reason: 'cancelled' | Failure, now: number): boolean {

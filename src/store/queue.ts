@@ -3,6 +3,7 @@ import type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 import type { Failure } from '../domain/job/failure.ts'
 import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
+import { type Bodies, createBodies, isLarge, type Written } from './bodies.ts'
 import { createCalls } from './calls.ts'
 import type { Durability } from './ledger.ts'
 import {
@@ -46,11 +47,12 @@ export interface Queue {
   hasReady(residencyKey: string): boolean
   /** Whether nothing waits, submits on their way included. */
   isEmpty(): boolean
-  requestBody(seq: number): Uint8Array | null
+  requestBody(seq: number): Promise<Uint8Array | null>
   counts(): QueueCounts
 }
 
-const createSubmit = ({ ledger, maxQueue, calls, line, changed }: Resolved, { writes, rows, nextSeq }: Books) => {
+const createSubmit = (deps: Resolved, { writes, rows, nextSeq }: Books) => {
+  const { ledger, maxQueue, calls, bodies, line, changed } = deps
   const enter = ({ id, endpoint, model, residencyKey, maxAttempts }: NewJob, now: number): Submitted => {
     // Nobody begins to wait for a disk that is full.
     if (ledger.isRefused && !ledger.isWritable()) throw new Error('the database does not take writes')
@@ -59,8 +61,14 @@ const createSubmit = ({ ledger, maxQueue, calls, line, changed }: Resolved, { wr
     return { kind: 'accepted', seq }
   }
   const insert = async (job: NewJob, now: number): Promise<Submitted> => {
+    const body = isLarge(job.request) ? await bodies.put(job.request, null) : null
     const seq = nextSeq()
-    const submitted = await ledger.write('promised', () => writes.insert(job, seq, now))
+    const write = () => {
+      const submitted = writes.insert(job, seq, now)
+      if (submitted.kind === 'accepted') body?.adopt(seq)
+      return submitted
+    }
+    const submitted = await ledger.write('promised', write).finally(() => body?.done())
     if (submitted.kind === 'accepted') {
       line.appended(submitted.seq, job.residencyKey)
       changed(job.id, job.webhookUrl !== null)
@@ -78,10 +86,23 @@ const createSubmit = ({ ledger, maxQueue, calls, line, changed }: Resolved, { wr
   }
 }
 
+/** What of a job's artifacts is too large for their rows, written before them. */
+const putLarge = async (bodies: Bodies, artifacts: readonly Artifact[]) => {
+  const written: Written[] = []
+  for (const { name, body } of artifacts) if (isLarge(body)) written.push(await bodies.put(body, name))
+  return written
+}
+
 const createSettle = (deps: Resolved, { writes, rows }: Books): Queue['settle'] => {
-  const { line, changed } = deps
+  const { bodies, line, changed } = deps
   const tell = createTell(deps)
   return async (job, verdict, now, artifacts = []) => {
+    const large = artifacts.some(({ body }) => isLarge(body)) ? await putLarge(bodies, artifacts) : []
+    const write = () => {
+      const isSettled = writes.settle(job, verdict, now, artifacts)
+      if (isSettled) for (const body of large) body.adopt(job.seq)
+      return isSettled
+    }
     // Said before it is written: the claim behind it must look for it.
     if (verdict.to === 'queued') {
       rows.came(1)
@@ -89,7 +110,9 @@ const createSettle = (deps: Resolved, { writes, rows }: Books): Queue['settle'] 
     }
     let settled = false
     try {
-      settled = await tell(job.kind, 'durable', () => writes.settle(job, verdict, now, artifacts))
+      settled = await tell(job.kind, 'durable', write)
+      // What is refused is settled again, with what is written already.
+      for (const body of large) body.done()
     } finally {
       if (verdict.to === 'queued' && !settled) rows.went()
     }
@@ -127,7 +150,8 @@ const createLanes = (deps: Resolved, { writes, rows }: Books) => {
 
 /** The queue of one database. */
 export const createQueue = (options: QueueDeps): Queue => {
-  const deps: Resolved = { changed: nothing, line: nobodyCounts, calls: createCalls(), ...options }
+  const bodies = options.bodies ?? createBodies(options)
+  const deps: Resolved = { changed: nothing, line: nobodyCounts, calls: createCalls(), ...options, bodies }
   const { ledger, changed, line, calls } = deps
   const books = createBooks(deps)
   const { writes, rows, recount, claim } = books
@@ -176,7 +200,7 @@ export const createQueue = (options: QueueDeps): Queue => {
     hasReady: (key) =>
       calls.oldestOf(key) !== null || rows.isArriving(key) || (rows.size > 0 && writes.oldestOf(key) !== null),
     isEmpty: () => rows.size + calls.size === 0,
-    requestBody: writes.requestBody,
+    requestBody: async (seq) => writes.requestBody(seq) ?? (await bodies.read(seq, null)),
     counts() {
       const call = calls.oldest()
       const row = rows.size > 0 ? writes.oldest() : null

@@ -8,6 +8,7 @@ import type {
   StoredTransition,
   StoredWebhook,
 } from '../domain/job/reading.ts'
+import { createBodyReader } from './bodies.ts'
 import { createListing } from './listing.ts'
 
 const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, state, attempt, max_attempts AS maxAttempts, deferrals,
@@ -17,6 +18,7 @@ const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, 
 
 /** The reader of one database; `wallAt` says what the wall clock showed at a stored time. */
 export const createReader = (db: Database, wallAt: (storedMs: number) => number = (ms) => ms): JobReader => {
+  const bodies = createBodyReader(db)
   const find = db.query<StoredJob, [string]>(`SELECT ${COLUMNS} FROM jobs WHERE id = ?1`)
   const listing = createListing(db)
   const at = db.query<StoredJob, [number]>(`SELECT ${COLUMNS} FROM jobs WHERE seq = ?1`)
@@ -38,8 +40,10 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
       at, error_code AS errorCode, error_message AS errorMessage
     FROM transitions WHERE job_seq = ?1 AND sequence > ?2 ORDER BY sequence`)
   const listed = db.query<ListedArtifact, [number, number]>(
-    `SELECT name, content_type AS contentType, length(body) AS size, CASE WHEN length(body) <= ?2 THEN body END AS body
-     FROM artifacts WHERE job_seq = ?1 ORDER BY name`,
+    `SELECT name, content_type AS contentType, size, CASE WHEN size <= ?2 THEN body END AS body
+     FROM (SELECT name, content_type, body, coalesce((SELECT size FROM large_bodies WHERE job_seq = a.job_seq AND artifact = a.name),
+         length(body)) AS size
+       FROM artifacts AS a WHERE job_seq = ?1) ORDER BY name`,
   )
   const artifact = db.query<StoredArtifact, [number, string]>(
     'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 AND name = ?2',
@@ -75,7 +79,16 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
       }
     },
     transitions: (seq, after) => transitions.all(seq, after).map((one) => ({ ...one, at: wallAt(one.at) })),
-    listedArtifacts: (seq, maxBytes) => listed.all(seq, maxBytes),
-    artifact: (seq, name) => artifact.get(seq, name),
+    listedArtifacts: (seq, maxBytes) =>
+      listed.all(seq, maxBytes).map((one) => {
+        // A large one has no body in its row.
+        const isElsewhere = one.body !== null && one.body.length < one.size
+        return isElsewhere ? { ...one, body: bodies.readNow(seq, one.name) } : one
+      }),
+    async artifact(seq, name) {
+      const stored = artifact.get(seq, name)
+      if (stored === null || stored.body.length > 0) return stored
+      return { ...stored, body: (await bodies.read(seq, name)) ?? stored.body }
+    },
   }
 }

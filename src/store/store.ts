@@ -1,11 +1,12 @@
 /** Everything that is kept, around one open database: what the engine, the courier and the routes use of it, put together once. */
 import type { SQLQueryBindings } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
+import { createBodies } from './bodies.ts'
 import { createCalls } from './calls.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { createLedger } from './ledger.ts'
 import { createLine } from './line.ts'
-import { createLog } from './log.ts'
+import { createLog, syncLog } from './log.ts'
 import type { PartSchema } from './migrate.ts'
 import { createOutbox } from './outbox.ts'
 import { createQueue } from './queue.ts'
@@ -35,15 +36,16 @@ const storeIn = (opened: OpenedDirectory, { maxQueue, clock: machine, changed }:
   const { wallAt } = clock
   const calls = createCalls()
   const line = createLine(db, calls)
+  const bodies = createBodies({ db, ledger, syncLog: () => syncLog(path) })
   return {
     kind: 'opened' as const,
     /** What every due time, age and time to live is counted in. */
     clock,
-    queue: createQueue({ db, ledger, maxQueue, changed, line, calls }),
+    queue: createQueue({ db, ledger, maxQueue, changed, line, calls, bodies }),
     line,
     reader: withCalls(createReader(db, wallAt), calls, wallAt),
     outbox: createOutbox({ db, ledger, clock, wallAt }),
-    sweep: createSweep({ db, ledger, clock, log }),
+    sweep: createSweep({ db, ledger, clock, log, bodies }),
     /** For the parts that own tables. */
     tables: { statement: <Row>(sql: string) => db.query<Row, SQLQueryBindings[]>(sql), write: ledger.write },
     /** What is not as it should be, but can be lived with. */

@@ -1,6 +1,7 @@
 /** Deletes what is older than its time to live and gives the space back, in steps that never hold the event loop. */
 import type { Database } from 'bun:sqlite'
 import type { Clock } from '../domain/clock.ts'
+import type { Bodies } from './bodies.ts'
 import type { Ledger } from './ledger.ts'
 import type { Log } from './log.ts'
 
@@ -10,7 +11,7 @@ export interface Sweep {
    * deleted. A job that still owes a webhook stays until it is told or given up.
    */
   deleteFinished(completedBefore: number): Promise<number>
-  /** Gives up to 100 free pages back to the file system. False when there was nothing to give. */
+  /** Deletes a piece of a large body that nobody has, or gives up to 100 free pages back to the file system. False when there was nothing of either. */
   shrink(): Promise<boolean>
   /** There is nothing else to do. */
   rest(): Promise<void>
@@ -21,6 +22,7 @@ export interface SweepDeps {
   readonly ledger: Ledger
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly log?: Pick<Log, 'rest'>
+  readonly bodies?: Pick<Bodies, 'sweep'>
 }
 
 // 200 jobs with four transitions, a request and an artifact each take 3 ms; with artifacts of 64 KiB they would take 40.
@@ -50,7 +52,7 @@ interface Step {
 const beginning: Place = { seq: 0, completedAt: -1 }
 
 /** The sweep of one database. Its writes are quick: what a power cut brings back is swept again. */
-export const createSweep = ({ db, ledger, clock, log }: SweepDeps): Sweep => {
+export const createSweep = ({ db, ledger, clock, log, bodies }: SweepDeps): Sweep => {
   const finished = db.query<Finished, [number, number, number]>(`SELECT seq, completed_at AS completedAt,
       EXISTS (SELECT 1 FROM webhooks WHERE job_seq = jobs.seq AND due_at IS NOT NULL) AS owes
     FROM jobs INDEXED BY jobs_finished
@@ -95,6 +97,7 @@ export const createSweep = ({ db, ledger, clock, log }: SweepDeps): Sweep => {
       return 0
     },
     async shrink() {
+      if (await bodies?.sweep()) return true
       if ((freePages.get()?.freelist_count ?? 0) === 0) return false
       await ledger.write('quick', shrinkSome)
       return true

@@ -73,7 +73,7 @@ describe.each(cases)('a database of schema $schema with a job that is $active', 
     const ids: string[] = []
     for (let claimed = await queue.claim(plainClaim(10_000)); claimed.kind === 'job'; ) {
       ids.push(claimed.job.id)
-      expect(queue.requestBody(claimed.job.seq)).toEqual(new TextEncoder().encode(`{"id":"${claimed.job.id}"}`))
+      expect(await queue.requestBody(claimed.job.seq)).toEqual(new TextEncoder().encode(`{"id":"${claimed.job.id}"}`))
       await queue.settle(claimed.job, { to: 'cancelled' }, 10_000)
       claimed = await queue.claim(plainClaim(10_000))
     }

@@ -111,7 +111,7 @@ describe('settle', () => {
   test('stores the result with the transition', async () => {
     await store.queue.submit(newJob('a', { request: new Uint8Array([0xff, 0, 1]) }), 0)
     const job = await claimed()
-    expect(store.queue.requestBody(job.seq)).toEqual(new Uint8Array([0xff, 0, 1]))
+    expect(await store.queue.requestBody(job.seq)).toEqual(new Uint8Array([0xff, 0, 1]))
     await store.queue.advance(job, 2)
     const usage = { promptTokens: 7, completionTokens: 9, totalDurationMs: 11 }
     expect(await store.queue.settle(job, { to: 'done', usage }, 3, [artifact])).toBe(true)

@@ -85,7 +85,7 @@ export interface JobReader {
   transitions(seq: number, after: number): StoredTransition[]
   /** Every artifact with its size, and with its bytes when they are at most `maxBytes`; a large one is not read. */
   listedArtifacts(seq: number, maxBytes: number): ListedArtifact[]
-  artifact(seq: number, name: string): StoredArtifact | null
+  artifact(seq: number, name: string): Promise<StoredArtifact | null>
 }
 
 /** Ready jobs that are older than one job. */

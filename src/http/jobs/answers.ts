@@ -76,13 +76,19 @@ const cancelJob = async (deps: JobAnswersDeps, { id, kind, state }: StoredJob): 
   }
 }
 
-const artifactOf = (reader: JobReader, request: Request, job: StoredJob, name: string): Response => {
-  const stored = reader.artifact(job.seq, name)
+const artifactOf = async (
+  { reader, clock }: JobAnswersDeps,
+  request: Request,
+  job: StoredJob,
+  name: string,
+): Promise<Response> => {
+  const stored = await reader.artifact(job.seq, name)
   const detail = `the job is ${job.state} and has no artifact ${named(name)}`
   if (stored === null) return problemResponse(request, { code: 'not-found', detail })
   const size = stored.body.length
   const refused: Problem = { code: 'range-not-satisfiable', detail: `the artifact has ${size} bytes` }
-  return artifactResponse(request, stored) ?? problemResponse(request, refused, { 'Content-Range': `bytes */${size}` })
+  const response = await artifactResponse(clock, request, stored)
+  return response ?? problemResponse(request, refused, { 'Content-Range': `bytes */${size}` })
 }
 
 /** The answers of one foreman. */
@@ -127,6 +133,6 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
       withJob(request, id, (job) => followJob(followDeps, request, job, lastEventId, timing)),
 
     artifact: (request: Request, id: string, name: string) =>
-      withJob(request, id, (job) => artifactOf(reader, request, job, name)),
+      withJob(request, id, (job) => artifactOf(deps, request, job, name)),
   }
 }

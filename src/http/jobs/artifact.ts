@@ -1,6 +1,8 @@
 /** One artifact over HTTP: the exact bytes, a strong ETag, one range; it must never change or re-encode a byte. */
 import { createHash } from 'node:crypto'
+import type { Clock } from '../../domain/clock.ts'
 import type { StoredArtifact } from '../../domain/job/reading.ts'
+import { inSlices } from '../../domain/slices.ts'
 
 /** What a Range header asks for. `whole`: none, several, or not understood, which RFC 9110 lets a server ignore. */
 export type RangeAsked =
@@ -30,10 +32,16 @@ const matches = (header: string | null, etag: string): boolean =>
   })
 
 /** The response for one artifact, or null when the range cannot be given. */
-export const artifactResponse = (request: Request, { contentType, body: stored }: StoredArtifact): Response | null => {
+export const artifactResponse = async (
+  clock: Clock,
+  request: Request,
+  { contentType, body: stored }: StoredArtifact,
+): Promise<Response | null> => {
   // SQLite gives bytes of their own: no copy of 64 MiB is needed to be sure.
   const body = stored as Uint8Array<ArrayBuffer>
-  const etag = `"${createHash('sha256').update(body).digest('hex')}"`
+  const hash = createHash('sha256')
+  await inSlices(clock, body, (slice) => void hash.update(slice))
+  const etag = `"${hash.digest('hex')}"`
   // A finished job never changes; it only goes.
   const headers: Record<string, string> = {
     ETag: etag,
