@@ -75,14 +75,19 @@ export const killTheChild = async (kills: number, seed: number): Promise<ChildKi
   const dice = createDice(seed)
   const standIn = createStandIn({ forksRunner: true, simulator: SIMULATED })
   const directory = temporaryDirectory()
-  const env = { FOREMAN_MANAGE: 'own', FOREMAN_OLLAMA_BIN: standIn.path, FOREMAN_DATA_DIR: directory.path }
+  const env = {
+    FOREMAN_MANAGE: 'own',
+    FOREMAN_OLLAMA_BIN: standIn.path,
+    FOREMAN_DATA_DIR: directory.path,
+    // The absences of all kills add up for a call that is interrupted again and again.
+    FOREMAN_UNREACHABLE_DEADLINE: '1h',
+  }
   const foreman = await runForeman(`http://127.0.0.1:${freePort()}`, env, { plans: [untiring] })
   let isOver = false
   const jobs: string[] = []
   const ends: number[] = []
   const keepSubmitting = async () => {
     while (!isOver) {
-      // A call that waited behind a long line would meet its deadline for an absent target: the absences of all kills add up.
       if ((await waiting(foreman.url)) < WAITING_MAX) jobs.push(await submit(foreman.url, `j${jobs.length}`))
       await Bun.sleep(dice.random() * 120)
     }
@@ -101,7 +106,7 @@ export const killTheChild = async (kills: number, seed: number): Promise<ChildKi
     for (let kill = 1; kill <= kills; kill++) {
       const server = await eventually(10_000, 'one server', async () => standIn.living().servers[0] ?? null)
       // The random moment itself, not a wait for something.
-      await Bun.sleep(dice.random() * 250)
+      await Bun.sleep(dice.random() * 400)
       const killedAt = performance.now()
       process.kill(server, 'SIGKILL')
       await eventually(20_000, `restart ${kill}`, async () => {

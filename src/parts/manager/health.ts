@@ -166,8 +166,10 @@ export class Health {
     const isStill = ticks !== null && before !== null && ticks >= before && ticks - before < STILL_TICKS
     if (silentMs >= SILENT_MS && isStill)
       this.#failed(`a job has been silent for ${Math.round(silentMs / 1_000)} s and no process of Ollama computes`)
-    else if (silentMs < SILENT_MS) this.#good('healthy', 'a job moves')
-    else this.#good('healthy', `a job runs in silence, ${ticks === null ? 'unseen' : 'and is computed'}`)
+    else if (silentMs >= SILENT_MS && ticks !== null) this.#good('healthy', 'a job runs in silence, and is computed')
+    // That one has begun shows nothing after a question that failed: its end will.
+    else if (this.#failures === 0)
+      this.#good('healthy', silentMs < SILENT_MS ? 'a job moves' : 'a job runs in silence, unseen')
   }
 }
 

@@ -80,7 +80,9 @@ class OwnServer implements Server {
 
   isAnswering(): boolean {
     const holder = holderOf(this.#family(), this.#deps.port)
-    return holder.kind === 'ours' && holder.server.pid === this.#identity?.pid
+    if (holder.kind === 'ours') return holder.server.pid === this.#identity?.pid
+    // A program with capabilities of its own hides its sockets. Before it was started the port was free, and without it the child would end.
+    return holder.kind === 'other' && holder.pid === null && this.#living() !== null
   }
 
   upkeep(): void {

@@ -1,5 +1,6 @@
 /** Keeps an Ollama running and says how it does; switched off it does nothing at all. */
 import { isLoopback } from '../../domain/address.ts'
+import { modelOfKey } from '../../domain/wire/residency.ts'
 import type { Part } from '../../engine/part.ts'
 import { Health } from './health.ts'
 import { Inference } from './inference.ts'
@@ -23,11 +24,23 @@ export interface Given {
 
 const idle: Part = { start: () => undefined, stop: async () => undefined }
 
+/** Embeddings go on where generations hang: they are no evidence. */
+const generates = ({ target }: ManagerPorts, { residencyKey }: { readonly residencyKey: string }): boolean => {
+  const can = target.view().inventory.get(modelOfKey(residencyKey))?.capabilities ?? []
+  return can.length === 0 || can.includes('completion')
+}
+
 /** Evidence comes with the jobs; the rest the keeper asks for. */
-const listen = ({ bus }: ManagerPorts, health: Health, keeper: Keeper, works: () => void) => {
+const listen = (ports: ManagerPorts, health: Health, keeper: Keeper, works: () => void) => {
   const stirring = ['job_loading', 'job_working', 'job_failed', 'job_cancelled', 'job_requeued'] as const
-  const ends = stirring.map((kind) => bus.on(kind, 'manager', () => health.stirred()))
-  const done = bus.on('job_done', 'manager', () => {
+  const { bus } = ports
+  const ends = stirring.map((kind) =>
+    bus.on(kind, 'manager', (event) => {
+      if (generates(ports, event)) health.stirred()
+    }),
+  )
+  const done = bus.on('job_done', 'manager', (event) => {
+    if (!generates(ports, event)) return
     health.completed()
     works()
   })

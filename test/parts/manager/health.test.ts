@@ -103,6 +103,28 @@ test('lists that are green beside generations that are dead: down after three fa
   expect(status()).toMatchObject({ health: 'healthy', state: 'running' })
 })
 
+test('embeddings that go on are no evidence for generations that hang', async () => {
+  world = createWorld()
+  const models = [
+    { name: 'm-a:latest', capabilities: ['completion'] },
+    { name: 'nomic:latest', capabilities: ['embedding'] },
+  ]
+  world.script = ({ path }) =>
+    path === '/api/tags' ? { kind: 'ok', afterMs: 0, text: JSON.stringify({ models }) } : undefined
+  await world.bench.submit('a')
+  await world.bench.clock.advance(100_000)
+  world.hangs = true
+  const residencyKey = 'registry.ollama.ai/library/nomic:latest'
+  const fields = { jobId: 'e', kind: 'async', model: 'nomic', residencyKey, attempt: 1 } as const
+  for (let embedding = 0; embedding < 20; embedding++) {
+    world.bench.bus.emit({ event: 'job_working', ...fields, queueMs: 0 })
+    await world.bench.clock.advance(1_000)
+    world.bench.bus.emit({ event: 'job_done', ...fields, elapsedMs: 1_000 })
+    await world.bench.clock.advance(9_000)
+  }
+  expect(world.noticed('ollama_restarted')).toMatchObject([{ cause: 'hung' }])
+})
+
 test('a job that is silent beside processes that compute nothing hangs, and comes back with its attempt', async () => {
   world = createWorld()
   world.script = ({ isWork }) => (isWork && world.starts.length < 2 ? { kind: 'hang' } : undefined)
