@@ -69,7 +69,9 @@ const createProgress = (print: (line: string) => void) => {
   let ran = 0
   let startedAt = 0
   const end = () => {
-    const failed = lines.some((line) => line.startsWith('(fail)') || /^\s*error: /.test(line))
+    // A process that ends leaves a file without a word.
+    const isSilent = ran === 0 && !lines.some((line) => /^\((skip|todo)\)/.test(line))
+    const failed = isSilent || lines.some((line) => line.startsWith('(fail)') || /^\s*error: /.test(line))
     if (file !== '')
       print(`  ${failed ? 'FAIL' : 'ok  '} ${file} (${ran}) ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`)
     if (failed) print(lines.map((line) => `       ${line}`).join('\n'))
