@@ -72,7 +72,6 @@ export const answered = async (port: number, path: string, exited: Promise<numbe
 
 export interface Foreman extends Listening {
   readonly firstAnswerMs: number
-  readonly directory: string
 }
 
 /** The compiled foreman at log level warn, in a directory of its own unless one is given, which then stays. */
@@ -106,7 +105,6 @@ export const startForeman = async (
     pid: child.pid,
     port,
     firstAnswerMs: performance.now() - startedAt,
-    directory,
     async stop() {
       child.kill('SIGKILL')
       await child.exited

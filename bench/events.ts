@@ -11,7 +11,7 @@ export const submit = async (port: number, body: object): Promise<{ job_id: stri
   const reply = await post({ path: '/jobs', body }, port)
   const accepted: unknown = await reply.json()
   if (reply.status !== 202 || typeof accepted !== 'object' || accepted === null || !('job_id' in accepted))
-    throw new Error(`POST /jobs says ${reply.status}`)
+    throw new Error(`POST /jobs says ${reply.status}: ${JSON.stringify(accepted)}`)
   const eta = 'eta_seconds' in accepted && typeof accepted.eta_seconds === 'number' ? accepted.eta_seconds : null
   return { job_id: String(accepted.job_id), eta_seconds: eta }
 }

@@ -1,6 +1,7 @@
 /** What a foreman costs that has nothing to do: one that is idle, and one that owes very many webhooks to a receiver that is down. */
-import { Database } from 'bun:sqlite'
 import { join } from 'node:path'
+import { openDatabase } from '../src/store/database.ts'
+import { temporaryDirectory } from '../test/support/binary.ts'
 import { MODEL } from './calls.ts'
 import { during, type Listening, startForeman, startServer } from './children.ts'
 import { isDone, submit } from './events.ts'
@@ -9,11 +10,11 @@ import { type Amounts, count, promised, type Row } from './row.ts'
 
 const DOWN = 'http://127.0.0.1:1/hook'
 
-/** Cancelled jobs that owe two webhooks each, written as the database itself would. */
+/** Cancelled jobs that owe two webhooks each, written as foreman's own triggers do it; before it starts, so that nobody writes beside it. */
 const owe = (path: string, jobs: number, url: string): void => {
-  const db = new Database(path)
-  // foreman writes beside it.
-  db.run('PRAGMA busy_timeout = 10000')
+  const opened = openDatabase(path)
+  if (opened.kind !== 'opened') throw new Error(opened.message)
+  const { db } = opened
   const now = Date.now()
   const insert = db.query(`INSERT INTO jobs
     (id, kind, endpoint, model, residency_key, max_attempts, webhook_url, created_at, updated_at)
@@ -46,8 +47,10 @@ export const restingRows = ({ owed, settlingMs, restingMs }: Amounts): Promise<R
   during(async (keep) => {
     const target = keep(await startServer('target.ts'))
     const idle = keep(await startForeman(target.port))
-    const owing = keep(await startForeman(target.port, { FOREMAN_WEBHOOK_POLICY: 'any' }))
-    owe(join(owing.directory, 'foreman.db'), owed, DOWN)
+    const directory = temporaryDirectory()
+    keep({ stop: async () => directory.remove() })
+    owe(join(directory.path, 'foreman.db'), owed, DOWN)
+    const owing = keep(await startForeman(target.port, { FOREMAN_WEBHOOK_POLICY: 'any' }, directory.path))
     // A submit makes the courier look; from here on it is on its own.
     const body = { model: MODEL, messages: [{ role: 'user', content: '[[now]]' }], state_webhook_url: DOWN }
     await isDone(owing.port, (await submit(owing.port, body)).job_id)

@@ -2,11 +2,9 @@
 import { availableParallelism } from 'node:os'
 import { runTests, type TestRun } from './test-run.ts'
 
-/** Waits for most of its time: begun at once, beside everything. */
-export const waiting = ['test/fault/silence.test.ts']
-
 /** Begun first, each in a process of its own, because they take longest; in this order. */
 export const longest = [
+  'test/fault/silence.test.ts',
   'test/model/queue.model.test.ts',
   'test/crash/job-kill.test.ts',
   'test/crash/terminate.test.ts',
@@ -62,16 +60,13 @@ export const runInLanes = async ({ files, seed, timeoutMs, print }: LanesOptions
     runs.push(await runTests({ files: together, seed, timeoutMs, print }))
   }
   const startedAt = performance.now()
-  const some = (chosen: readonly string[]) => {
-    const together = files.filter((file) => chosen.includes(file))
-    return together.length === 0 ? undefined : run(together)
-  }
   const batches = batchesOf(files, seed)
   const lane = async () => {
     for (let next = batches.shift(); next !== undefined; next = batches.shift()) await run(next)
   }
-  await Promise.all([some(waiting), ...Array.from({ length: LANES }, lane)])
-  await some(alone)
+  await Promise.all(Array.from({ length: LANES }, lane))
+  const last = files.filter((file) => alone.includes(file))
+  if (last.length > 0) await run(last)
   const sum = (field: 'passed' | 'failed' | 'skipped') => runs.reduce((total, one) => total + one[field], 0)
   return {
     passed: sum('passed'),
@@ -85,7 +80,7 @@ export const runInLanes = async ({ files, seed, timeoutMs, print }: LanesOptions
 /** What the lanes take one after the other, in the order in which it begins. */
 export const batchesOf = (files: readonly string[], seed: number): string[][] => {
   const rest = shuffled(
-    files.filter((file) => ![...waiting, ...longest, ...alone].includes(file)),
+    files.filter((file) => ![...longest, ...alone].includes(file)),
     seed,
   )
   const batches = longest.filter((file) => files.includes(file)).map((file) => [file])

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
-import { alone, batchesOf, longest, runInLanes, waiting } from '../../scripts/lanes.ts'
+import { alone, batchesOf, longest, runInLanes } from '../../scripts/lanes.ts'
 import { countCases } from '../../scripts/test-run.ts'
 
 const root = `${import.meta.dir}/../..`
@@ -20,7 +20,7 @@ test('the gate counts passed, failed and skipped cases of a report', () => {
 test('every test file runs once, in another order with another seed; what wants the machine alone is not beside others', () => {
   const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(root)]
   const beside = batchesOf(files, 1).flat()
-  expect([...beside, ...waiting, ...alone].toSorted()).toEqual(files.toSorted())
+  expect([...beside, ...alone].toSorted()).toEqual(files.toSorted())
   expect(batchesOf(files, 1)).toEqual(batchesOf(files, 1))
   expect(batchesOf(files, 2)).not.toEqual(batchesOf(files, 1))
   expect(beside.slice(0, longest.length)).toEqual(longest)
