@@ -43,12 +43,12 @@ describe('the way to the target', () => {
     expect(timed.sort()).toEqual([
       'engine/abilities.ts',
       'engine/ask.ts',
-      'engine/hangs.ts',
       'engine/look.ts',
       'engine/ports.ts',
       'engine/post.ts',
       'engine/probe.ts',
       'engine/self.ts',
+      'engine/upkeep.ts',
     ])
     expect(naming(/AbortSignal\.timeout/)).not.toContain('ollama/exchange.ts')
   })
