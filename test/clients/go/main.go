@@ -218,7 +218,7 @@ func streamCases(path string, ask streamed, add func(string, act)) {
 			_, _ = ask(mine, client, chatModel, sky, nothing)
 			close(ended)
 		}()
-		queued := until(5*time.Second, func() bool { return waiting() >= 1 })
+		queued := until(30*time.Second, func() bool { return waiting() >= 1 })
 		leave()
 		<-ended
 		left := until(time.Second, func() bool { return waiting() == 0 })

@@ -170,7 +170,7 @@ const streamCases = (path, ask) => {
       const other = await occupy(60_000)
       const leave = new AbortController()
       const call = ended(ask({ model: models.chat, prompt, signal: leave.signal }))
-      const queued = (await until(5_000, async () => (await waiting()) >= 1)) !== null
+      const queued = (await until(30_000, async () => (await waiting()) >= 1)) !== null
       leave.abort()
       const isOver = await within(1_000, call)
       const left = (await until(1_000, async () => (await waiting()) === 0)) !== null

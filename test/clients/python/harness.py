@@ -148,7 +148,7 @@ async def left_while_queued(ask_for):
     """`ask_for(model, prompt)` is a coroutine: cancelled, it is gone."""
     other = Occupied(60_000)
     task = asyncio.create_task(ask_for(CHAT, PROMPT))
-    queued = await asyncio.to_thread(until, 5, lambda: waiting() >= 1)
+    queued = await asyncio.to_thread(until, 30, lambda: waiting() >= 1)
     task.cancel()
     done, _ = await asyncio.wait([task], timeout=1)
     left = await asyncio.to_thread(until, 1, lambda: waiting() == 0)
