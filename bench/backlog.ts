@@ -13,14 +13,16 @@ const CLAIMS = 300
 // 100 writes share a transaction: more at a time would only fill the memory.
 const FILL_AT_ONCE = 10_000
 
+const BODY = new TextEncoder().encode('{}')
+
 const jobAt = (i: number): NewJob => ({
   id: `01BENCH${String(i).padStart(19, '0')}`,
-  kind: 'sync',
+  kind: 'async',
   endpoint: '/api/chat',
   model: `bench${i % KEYS}`,
   residencyKey: `registry.ollama.ai/library/bench${i % KEYS}:latest`,
   maxAttempts: 3,
-  request: null,
+  request: BODY,
   webhookUrl: null,
 })
 
