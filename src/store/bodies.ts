@@ -5,6 +5,7 @@ import type { Ledger } from './ledger.ts'
 export interface BodyReader {
   /** The request of a job, or one of its artifacts; null when it is not large. */
   read(jobSeq: number, artifact: string | null): Promise<Uint8Array<ArrayBuffer> | null>
+  sizeOf(jobSeq: number, artifact: string): number | null
   /** The same within one turn, for those that somebody wants whole in the middle of something else. */
   readNow(jobSeq: number, artifact: string): Uint8Array | null
 }
@@ -66,6 +67,7 @@ export const createBodyReader = (db: Database): BodyReader => {
   }
 
   return {
+    sizeOf: (jobSeq, artifact) => find.get(jobSeq, artifact)?.size ?? null,
     async read(jobSeq, artifact) {
       const found = find.get(jobSeq, artifact)
       if (found === null) return null

@@ -40,10 +40,8 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
       at, error_code AS errorCode, error_message AS errorMessage
     FROM transitions WHERE job_seq = ?1 AND sequence > ?2 ORDER BY sequence`)
   const listed = db.query<ListedArtifact, [number, number]>(
-    `SELECT name, content_type AS contentType, size, CASE WHEN size <= ?2 THEN body END AS body
-     FROM (SELECT name, content_type, body, coalesce((SELECT size FROM large_bodies WHERE job_seq = a.job_seq AND artifact = a.name),
-         length(body)) AS size
-       FROM artifacts AS a WHERE job_seq = ?1) ORDER BY name`,
+    `SELECT name, content_type AS contentType, length(body) AS size, CASE WHEN length(body) <= ?2 THEN body END AS body
+     FROM artifacts WHERE job_seq = ?1 ORDER BY name`,
   )
   const artifact = db.query<StoredArtifact, [number, string]>(
     'SELECT name, content_type AS contentType, body FROM artifacts WHERE job_seq = ?1 AND name = ?2',
@@ -81,9 +79,9 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
     transitions: (seq, after) => transitions.all(seq, after).map((one) => ({ ...one, at: wallAt(one.at) })),
     listedArtifacts: (seq, maxBytes) =>
       listed.all(seq, maxBytes).map((one) => {
-        // A large one has no body in its row.
-        const isElsewhere = one.body !== null && one.body.length < one.size
-        return isElsewhere ? { ...one, body: bodies.readNow(seq, one.name) } : one
+        // What is large has an empty row.
+        const size = one.size === 0 ? bodies.sizeOf(seq, one.name) : null
+        return size === null ? one : { ...one, size, body: size <= maxBytes ? bodies.readNow(seq, one.name) : null }
       }),
     async artifact(seq, name) {
       const stored = artifact.get(seq, name)

@@ -45,7 +45,8 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
   const places = createPlaces(deps)
 
   const viewOf = (job: StoredJob, showing: Showing): JobJson => {
-    const hasArtifacts = isFinal(job.state)
+    // What a call was answered went to its client.
+    const hasArtifacts = isFinal(job.state) && job.kind === 'async'
     const artifacts = hasArtifacts ? reader.listedArtifacts(job.seq, showing.inlineMaxBytes) : []
     const views = artifacts.map((artifact) => artifactView(job.id, artifact, showing))
     return {
