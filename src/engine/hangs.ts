@@ -1,39 +1,39 @@
 /** Notices a target that is wedged although it answers (Ollama's own deadlock: wire document, 6.5), and cures it by unloading what is idle there; it must never unload what is in use. */
 import type { Clock } from '../domain/clock.ts'
-import type { Paces } from '../domain/job/eta.ts'
 import type { Emit } from '../domain/job/events.ts'
 import type { ResidentModel } from '../domain/wire/inventory.ts'
-import { residencyKey } from '../domain/wire/residency.ts'
-import { Countdown, Counted } from './countdown.ts'
+import { Countdown } from './countdown.ts'
+import type { HungJob, LoadDoctor, SilentLoad } from './load-doctor.ts'
+import { createLoadTimes } from './load-times.ts'
 import type { Look } from './look.ts'
 import type { SendTarget } from './ports.ts'
+import { createRoom, type Room } from './room.ts'
 import type { TargetState } from './state.ts'
-import { askUnload } from './upkeep.ts'
-import { createUses, type Way } from './uses.ts'
+import { askUnload } from './unload.ts'
+import { type Calls, createUses, type Way } from './uses.ts'
+import { Waiting, type Watch } from './waiting.ts'
 
 export interface HangsDeps {
   readonly target: SendTarget
   readonly state: TargetState
   readonly look: Look
-  readonly paces: Pick<Paces, 'of'>
   /** Keeps jobs from beginning; resolves when none runs, with the function that lets them go on, or with null when `until` fires. */
   readonly hold: (until: AbortSignal) => Promise<(() => void) | null>
   readonly clock: Clock
   readonly emit: Emit
 }
 
-/** A request on its way. */
-export interface Watch {
-  /** It moves: it waits for nobody's load. */
-  moves(): void
-  /** It is over, and uses its model no longer. */
-  over(): void
-}
-
 export interface Hangs {
-  watch(canonicalModel: string, way: Way): Watch
+  /** `hung`: the job, where it is one. */
+  watch(canonicalModel: string, way: Way, hung?: HungJob): Watch
+  /** A load of this residency key took so long. */
+  loadTook(key: string, ms: number): void
+  /** One doctor, the last one given. */
+  consult(doctor: LoadDoctor): void
   /** Calls past the queue keep this model in use without a gap, and another one waits for its place: further ones belong in the queue. */
   mustYield(canonicalModel: string): boolean
+  /** Requests that need a model, jobs and those past the queue. */
+  calls(): Calls
   stop(): void
 }
 
@@ -46,62 +46,44 @@ const HOLD_MAX_MS = 60_000
 // Long enough that those who wait have their turn, short enough that a pause of the others is soon of use.
 const YIELD_MS = 60_000
 
-/** How long a request for this model may be silent without its model being loaded before anybody looks. */
-const silentMs = ({ of }: Pick<Paces, 'of'>, model: string): number =>
-  Math.max(SILENT_MS, USUAL_TIMES * (of(residencyKey(model, { options: {}, shift: undefined })).loadMs ?? 0))
-
-/** One that waits and does not move yet; it costs little until somebody looks after it. */
-class Waiting extends Counted implements Watch {
-  readonly model: string
-  readonly way: Way
-  /** Fires when it moves; made when somebody looks. */
-  looked: AbortController | null = null
-  cancelLook: (() => void) | null = null
-  readonly #hangs: HangWatch
-  #isOver = false
-
-  constructor(hangs: HangWatch, model: string, way: Way) {
-    super()
-    this.#hangs = hangs
-    this.model = model
-    this.way = way
-  }
-
-  ranOut(): void {
-    this.#hangs.silent(this)
-  }
-
-  moves(): void {
-    this.#hangs.moved(this)
-  }
-
-  over(): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    this.#hangs.over(this)
-  }
-}
+/** How long a request may be silent without its model being loaded before anybody makes room for it. */
+const silentMs = (usual: number | null): number => Math.max(SILENT_MS, USUAL_TIMES * (usual ?? 0))
 
 /** The watch over one target. */
 class HangWatch implements Hangs {
   readonly #deps: HangsDeps
   readonly #uses = createUses()
+  readonly #times = createLoadTimes()
+  readonly #room: Room
   readonly #silence: Countdown<Waiting>
   /** Those whose silence somebody looks after. */
   readonly #looked = new Set<Waiting>()
   /** Models that calls past the queue kept in use while another one waited, with the time until which they go through it. */
   readonly #yieldingUntilMs = new Map<string, number>()
-  #mostTogether = 0
+  #doctor: LoadDoctor | null = null
   #isStopped = false
 
   constructor(deps: HangsDeps) {
     this.#deps = deps
+    this.#room = createRoom(deps)
     this.#silence = new Countdown(deps.clock, SILENT_MS)
   }
 
-  watch(model: string, way: Way): Watch {
+  loadTook(key: string, ms: number): void {
+    this.#times.took(key, ms)
+  }
+
+  calls(): Calls {
+    return this.#uses.calls()
+  }
+
+  consult(doctor: LoadDoctor): void {
+    this.#doctor = doctor
+  }
+
+  watch(model: string, way: Way, hung?: HungJob): Watch {
     this.#uses.begin(way, model)
-    const waiting = new Waiting(this, model, way)
+    const waiting = new Waiting(this, model, way, hung)
     if (!this.#isStopped) this.#silence.begin(waiting)
     return waiting
   }
@@ -136,10 +118,18 @@ class HangWatch implements Hangs {
 
   /** It has been silent for as long as nobody minds; a load that usually takes longer has its time. */
   silent(waiting: Waiting): void {
+    const { clock } = this.#deps
     this.#looked.add(waiting)
-    const restMs = silentMs(this.#deps.paces, waiting.model) - SILENT_MS
-    if (restMs > 0) waiting.cancelLook = this.#deps.clock.after(restMs, () => this.#lookAfter(waiting))
+    waiting.silentSinceMs = clock.monotonicMs() - SILENT_MS
+    const usual = this.#times.usual(waiting.model, waiting.hung?.job.residencyKey)
+    const boundMs = this.#doctorOf(waiting)?.boundMs(usual) ?? Number.POSITIVE_INFINITY
+    const restMs = Math.min(silentMs(usual), boundMs) - SILENT_MS
+    if (restMs > 0) waiting.cancelLook = clock.after(restMs, () => this.#lookAfter(waiting))
     else this.#lookAfter(waiting)
+  }
+
+  #doctorOf({ hung }: Waiting): LoadDoctor | null {
+    return hung === undefined ? null : this.#doctor
   }
 
   #lookAfter(waiting: Waiting): void {
@@ -147,9 +137,12 @@ class HangWatch implements Hangs {
     waiting.looked ??= new AbortController()
     const { signal } = waiting.looked
     void this.#examine(waiting, signal)
-      .catch((error) => emit({ event: 'loop_failed', loop: 'hangs', error }))
-      .then(() => {
-        if (!signal.aborted) waiting.cancelLook = clock.after(AGAIN_MS, () => this.#lookAfter(waiting))
+      .catch((error) => {
+        emit({ event: 'loop_failed', loop: 'hangs', error })
+        return AGAIN_MS
+      })
+      .then((againMs) => {
+        if (!signal.aborted) waiting.cancelLook = clock.after(againMs, () => this.#lookAfter(waiting))
       })
   }
 
@@ -158,22 +151,46 @@ class HangWatch implements Hangs {
     waiting.looked?.abort()
   }
 
-  /** What stands in the way, if anything does: the target is full, the model is not there, and what is there is another one. */
-  async #inTheWay(model: string): Promise<readonly ResidentModel[]> {
-    const residents = await this.#deps.look()
-    if (residents === null || residents.length === 0) return []
-    this.#mostTogether = Math.max(this.#mostTogether, this.#deps.state.residency.residents.length, residents.length)
-    if (residents.some(({ canonical }) => canonical === model)) return []
-    // With room left over a load that takes long is only a load that takes long.
-    return residents.length < this.#mostTogether ? [] : residents
+  /** What there is to be done now, and in how many milliseconds to look again. */
+  async #examine(waiting: Waiting, moved: AbortSignal): Promise<number> {
+    const { clock } = this.#deps
+    const { model, way } = waiting
+    const others = await this.#room.others(model)
+    const usual = this.#times.usual(waiting.model, waiting.hung?.job.residencyKey)
+    const silent = clock.monotonicMs() - waiting.silentSinceMs
+    // A job's first load may take minutes beside an idle model, and nobody knows whether there is room for both.
+    const mayMakeRoom = silent >= silentMs(usual) && (way === 'past' || usual !== null || this.#doctor === null)
+    for (const { canonical } of this.#room.inTheWay(others)) {
+      if (!moved.aborted && this.#uses.has('past', canonical)) this.#yield(canonical, model)
+      else if (mayMakeRoom) await this.#makeRoom(canonical, model, moved)
+    }
+    const doctor = this.#doctorOf(waiting)
+    if (doctor === null || others === null || moved.aborted) return AGAIN_MS
+    return Math.min(AGAIN_MS, this.#treat(waiting, others, doctor, { silentMs: silent, usualMs: usual }))
   }
 
-  async #examine({ model }: Waiting, moved: AbortSignal): Promise<void> {
-    const residents = await this.#inTheWay(model)
-    for (const { canonical } of residents) {
-      if (!moved.aborted && this.#uses.has('past', canonical)) this.#yield(canonical, model)
-      else await this.#makeRoom(canonical, model, moved)
+  /** Does as the doctor says about a load that does not come about. */
+  #treat(
+    waiting: Waiting,
+    others: readonly ResidentModel[],
+    doctor: LoadDoctor,
+    times: Pick<SilentLoad, 'silentMs' | 'usualMs'>,
+  ): number {
+    const isBusy = others.some(({ canonical }) => waiting.unloaded.has(canonical))
+    const advice = doctor.advise({ model: waiting.model, isBusy, ...times })
+    if (advice.kind === 'give-up') {
+      const { residencyKey: key } = waiting.hung?.job ?? {}
+      for (const { hung } of [...this.#silence.all(), ...this.#looked])
+        if (hung?.job.residencyKey === key) hung?.stopper.stop(advice.why)
+      return AGAIN_MS
     }
+    if (advice.kind === 'make-room')
+      for (const { canonical, name } of others) {
+        if (this.#uses.has('past', canonical) || this.#uses.has('job', canonical)) continue
+        waiting.unloaded.add(canonical)
+        void this.#unload(name, waiting.model)
+      }
+    return advice.againMs
   }
 
   /** Ollama serves a loaded model's calls before it makes room: as long as they come without a gap, nobody else gets in. */
@@ -196,7 +213,9 @@ class HangWatch implements Hangs {
     if (release === null) return
     try {
       // Meanwhile it may have found its way, or its client has gone.
-      const still = (await this.#inTheWay(forModel)).find((resident) => resident.canonical === canonical)
+      const still = this.#room
+        .inTheWay(await this.#room.others(forModel))
+        .find((resident) => resident.canonical === canonical)
       const isUsed = uses.has('past', canonical) || uses.has('job', canonical)
       if (still !== undefined && !moved.aborted && !isUsed) await this.#unload(still.name, forModel)
     } finally {

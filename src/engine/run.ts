@@ -28,7 +28,7 @@ export interface RunDeps {
   readonly roster: Pick<Roster, 'seats'>
   readonly toil: Toil
   readonly abilities: Abilities
-  readonly hangs: Pick<Hangs, 'watch'>
+  readonly hangs: Pick<Hangs, 'loadTook' | 'watch'>
   /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
   /** What the target holds now; null = it does not say. */
@@ -48,23 +48,31 @@ const fieldsOf = ({ id, kind, model, residencyKey, attempt }: ActiveJob) => ({
 
 /** Whether another job wants the same load: one beside this one, or, where only its caller has gone, one that waits. */
 const isWanted = ({ queue, roster }: RunDeps, { job }: Seat, why: Outcome): boolean => {
+  if (why.kind === 'hung') return false
   const isBeside = roster.seats.some((seat) => seat.job.id !== job.id && !seat.isOver && seat.phase === 'loading')
   const onlyCallerGone = why.kind === 'left' || why.kind === 'expired'
   return isBeside || (onlyCallerGone && queue.hasReady(job.residencyKey))
 }
 
+// What is there already answers at once.
+const NO_LOAD_MS = 1_000
+
 /** Loads what the call needs and then looks at what is there: whatever was loaded before may have been pushed out. */
 export const beginLoad = async (
-  deps: Pick<RunDeps, 'clock' | 'look' | 'probe' | 'state' | 'target'>,
+  deps: Pick<RunDeps, 'clock' | 'hangs' | 'look' | 'probe' | 'state' | 'target'>,
   call: Call,
   key: string,
   signal: AbortSignal,
 ): Promise<Loaded> => {
-  const { state, look } = deps
+  const { state, look, clock } = deps
+  const beganAtMs = clock.monotonicMs()
+  const wasThere = state.residency.residents.some(({ canonical }) => canonical === call.canonicalModel)
   state.residency.loading(key)
   const loaded = await load({ ...deps, saw: () => undefined }, call, signal, null)
   // One that was given up says nothing any more: the next load has begun.
   if (loaded !== 'loaded' || signal.aborted) return loaded
+  const tookMs = clock.monotonicMs() - beganAtMs
+  if (!wasThere || tookMs > NO_LOAD_MS) deps.hangs.loadTook(key, tookMs)
   const there = await look()
   if (!signal.aborted) state.residency.loaded(key, there)
   return loaded
@@ -131,7 +139,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => n
     return isThere
   }
   const liveness = createLiveness({ probe, clock, onLost: () => stopper.stop({ kind: 'lost' }) })
-  const watch = caller.call.cloud ? null : deps.hangs.watch(caller.call.canonicalModel, 'job')
+  const watch = caller.call.cloud ? null : deps.hangs.watch(caller.call.canonicalModel, 'job', seat)
   const saw = () => {
     seat.movedAtMs = alive()
     watch?.moves()

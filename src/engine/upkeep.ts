@@ -3,11 +3,14 @@ import { type Call, readCall } from '../domain/wire/call.ts'
 import type { Inventory } from '../domain/wire/inventory.ts'
 import { canonicalName } from '../domain/wire/model-name.ts'
 import { matchRoute } from '../domain/wire/routes.ts'
-import { type Asked, askTarget } from './ask.ts'
+import type { Asked } from './ask.ts'
+import type { LoadDoctor } from './load-doctor.ts'
 import type { Loaded } from './loader.ts'
 import type { Look } from './look.ts'
 import type { SendTarget } from './ports.ts'
 import type { TargetState } from './state.ts'
+import { askUnload } from './unload.ts'
+import type { Calls } from './uses.ts'
 
 /** A model that foreman itself wants to have loaded. */
 export interface Wish {
@@ -26,12 +29,17 @@ export interface Upkeep {
   load(wish: Wish, until: AbortSignal): Promise<Loaded>
   /** Unloads a model; what works on it is let finish, and who comes meanwhile has it loaded again. What is resident is known when it resolves. */
   unload(name: string, signal?: AbortSignal): Promise<Asked>
+  /** Requests that need a model, jobs and those past the queue. */
+  calls(): Calls
+  /** Whoever is consulted says what to do about loads of jobs that do not come about. */
+  consult(doctor: LoadDoctor): void
 }
 
 export interface UpkeepDeps {
   readonly target: SendTarget
   readonly state: TargetState
   readonly look: Look
+  readonly hangs: { consult(doctor: LoadDoctor): void; calls(): Calls }
   readonly dispatcher: { load(call: Call, until: AbortSignal): Promise<Loaded> }
 }
 
@@ -51,19 +59,12 @@ const wishedCall = ({ model, numCtx, keepAlive }: Wish, inventory: Inventory): C
   return read.call
 }
 
-// Measured on a real server: an unload frees everything behind it within 8 s.
-const UNLOAD_TIMEOUT_MS = 15_000
-
-/** The unload idiom: at once where the model is idle, else when its work ends. */
-export const askUnload = (target: SendTarget, name: string, signal?: AbortSignal): Promise<Asked> => {
-  const body = JSON.stringify({ model: name, keep_alive: 0 })
-  return askTarget(target, '/api/generate', { body, wholeTimeoutMs: UNLOAD_TIMEOUT_MS, ...(signal && { signal }) })
-}
-
 /** The upkeep of one engine's target. */
-export const createUpkeep = ({ target, state, look, dispatcher }: UpkeepDeps): Upkeep => {
+export const createUpkeep = ({ target, state, look, hangs, dispatcher }: UpkeepDeps): Upkeep => {
   const { residency } = state
   return {
+    calls: () => hangs.calls(),
+    consult: (doctor) => hangs.consult(doctor),
     load: (wish, until) => dispatcher.load(wishedCall(wish, state.view.inventory), until),
     async unload(name, signal) {
       const asked = await askUnload(target, name, signal)

@@ -105,7 +105,6 @@ export const createWork = (deps: EngineDeps) => {
     target,
     state,
     look,
-    paces: pace.paces,
     hold: (until) => dispatcher.hold(until),
     clock,
     emit,

@@ -1,6 +1,5 @@
 /** The watch for a wedged target: it unloads what is idle and in the way, and never what is in use or only slow. */
 import { expect, test } from 'bun:test'
-import { createPaces } from '../../src/domain/job/eta.ts'
 import type { EngineEvent } from '../../src/domain/job/events.ts'
 import { residentsFrom } from '../../src/domain/wire/inventory.ts'
 import { createHangs } from '../../src/engine/hangs.ts'
@@ -28,7 +27,6 @@ const build = () => {
     },
     state,
     look: async () => at.residents,
-    paces: createPaces(),
     hold: (until) =>
       new Promise((resolve) => {
         at.held++

@@ -12,6 +12,8 @@ export type Plan =
   | { readonly kind: 'unreached'; readonly afterMs?: number }
   | { readonly kind: 'reset'; readonly afterMs?: number }
   | { readonly kind: 'hang' }
+  /** A load that waits until that is so, and then is one; looked at each second. */
+  | { readonly kind: 'stuck'; readonly until: () => boolean }
   /** Pieces of a stream, `everyMs` apart, and how it ends. */
   | {
       readonly kind: 'stream'
@@ -47,6 +49,10 @@ export interface VirtualTarget {
   alsoResident: string[]
   /** More members of a model's entry in /api/ps. */
   shown: (model: string) => object
+  /** How long an unload takes; whoever gives it up has asked for it all the same. */
+  unloadMs: number
+  /** Whether it is loaded with these very options. */
+  holds(key: string): boolean
   /** Somebody else unloads a model. */
   evict(model: string): void
   /** Models that were unloaded to make room, in their order. */
@@ -182,6 +188,12 @@ export const createVirtualTarget = ({
         )
         return Promise.race([cut, wait(options.wholeTimeoutMs ?? null, asleep)])
       }
+      case 'stuck': {
+        while (!plan.until()) if (await after(clock, 1_000, signal, false, true)) return gone
+        held.push(request.key)
+        loads.push(request.key)
+        return json({ done: true, done_reason: 'load' })
+      }
       case 'stream':
         return streamed(clock, plan, signal)
       default:
@@ -241,6 +253,7 @@ export const createVirtualTarget = ({
     if (asked.isUnload) {
       const plan = target.script(request)
       if (plan !== undefined) return perform(plan, request, options)
+      await after(clock, target.unloadMs, undefined, null, null)
       // What is at work stays until that is over.
       if (![...active.values()].some((other) => isSameModel(other.key, key))) target.evict(key)
       return json({ done: true, done_reason: 'unload' })
@@ -262,6 +275,8 @@ export const createVirtualTarget = ({
     modelSlots: 1,
     alsoResident: [],
     shown: () => ({}),
+    unloadMs: 0,
+    holds: (key) => held.includes(key),
     evict(model) {
       held = held.filter((key) => !isSameModel(key, model))
     },

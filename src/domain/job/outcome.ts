@@ -37,6 +37,8 @@ export type Outcome =
     }
   /** It went away while it worked: asleep, restarted, unplugged. `message` is for whoever has waited for its return long enough. */
   | { readonly kind: 'lost'; readonly message?: string }
+  /** Its load did not come about although the target answers. `isAgain`: nor did that model's last one, a short while ago. */
+  | { readonly kind: 'hung'; readonly message: string; readonly isAgain: boolean }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'expired' }
   | { readonly kind: 'left' }
@@ -112,6 +114,12 @@ const waitForReturn = (c: Circumstances, reason: Failure, delayMs: number | null
   return { to: 'queued', attemptReturned: true, deferred: true, notBefore }
 }
 
+/** A load that hung costs nothing; one that hangs again an attempt, so that others have their turn, and whoever waits is told or helped. */
+const waitForLoad = (c: Circumstances, reason: Failure, isAgain: boolean): Verdict => {
+  if (isAgain) return c.job.kind === 'sync' ? fail(reason) : tryAgain(c, reason)
+  return { to: 'queued', attemptReturned: true, deferred: true, notBefore: c.now + backoffMs(1, c.chance) }
+}
+
 /** Null = as soon as the target is seen again. */
 const pauseMs = ({ job, chance }: Circumstances): number | null =>
   job.deferrals < PROMPT_DEFERRALS_MAX ? null : backoffMs(job.deferrals + 1 - PROMPT_DEFERRALS_MAX, chance)
@@ -142,6 +150,8 @@ export const decide = (outcome: Outcome, c: Circumstances): Verdict => {
         c.committed ? failure('target_lost') : failure('unreachable', outcome.message),
         pauseMs(c),
       )
+    case 'hung':
+      return waitForLoad(c, failure('load_failed', outcome.message), outcome.isAgain)
     case 'timeout':
       return c.job.kind === 'sync' ? fail(failure('job_timeout')) : tryAgain(c, failure('job_timeout'))
     case 'expired':

@@ -21,6 +21,14 @@ const settings = {
     allowed: 'a context such as 8192 or 8192!, drop, or pairs such as qwen3:14b=8192,*=drop',
     parse: optional(parseContextPolicy),
   },
+  idleUnloadMs: {
+    variable: 'FOREMAN_IDLE_UNLOAD',
+    fallback: '0',
+    fallbackShown: '0 (never)',
+    meaning: 'after so long without work everything but pins and the warm embedder is unloaded',
+    allowed: 'a duration such as 20m (a bare number is seconds) from 1s to 168h, or 0',
+    parse: durationBetween(1_000, 604_800_000, 'zero'),
+  },
   loadTimeoutMs: {
     variable: 'FOREMAN_LOAD_TIMEOUT',
     fallback: '10m',
