@@ -28,3 +28,18 @@ export const systemClock: Clock = {
 }
 
 export const systemRandom: Random = () => Math.random()
+
+const POOL_BYTES = 4_096
+
+/** Numbers that nobody can guess, for ids; the system is asked for many at once. */
+export const createUnguessable = (): Random => {
+  const pool = new Uint8Array(POOL_BYTES)
+  let at = POOL_BYTES
+  return () => {
+    if (at === POOL_BYTES) {
+      crypto.getRandomValues(pool)
+      at = 0
+    }
+    return (pool[at++] ?? 0) / 256
+  }
+}

@@ -1,7 +1,7 @@
 /** The composition root: everything of one foreman made and joined, and the parts in one list; nothing runs yet. */
 import { monotonicFactory } from 'ulid'
 import packageJson from '../package.json' with { type: 'json' }
-import { systemClock, systemRandom } from './clock.ts'
+import { createUnguessable, systemClock, systemRandom } from './clock.ts'
 import type { Config } from './config/config.ts'
 import type { Clock } from './domain/clock.ts'
 import type { Environment } from './domain/setting.ts'
@@ -153,7 +153,7 @@ export const compose = async (
   for (const warning of store.warnings) log.warn('data_directory', { warning })
   // From here on time is steady; the machine's wall clock is for people and signatures alone.
   const { queue, reader, outbox, clock } = store
-  const ulid = monotonicFactory()
+  const ulid = monotonicFactory(createUnguessable())
   const newId = () => ulid(clock.now())
   const instance = newId()
   const transfers = createTransfers()

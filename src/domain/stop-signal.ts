@@ -1,34 +1,47 @@
-/** A signal for one listener, made of nothing but itself: an AbortController and its signal cost a short request more than its answer does. */
+/** A signal made of nothing but itself: an AbortController and its signal cost a short request more than its answer does. */
 
 export interface StopListener {
   handleEvent(): void
 }
 
+type Told = StopListener | (() => void)
+
 /** As much of an AbortSignal as it takes to give something up; every AbortSignal is one. */
 export interface StopSignal {
   readonly aborted: boolean
-  addEventListener(type: 'abort', listener: StopListener): void
-  removeEventListener(type: 'abort', listener: StopListener): void
+  addEventListener(type: 'abort', listener: Told): void
+  removeEventListener(type: 'abort', listener: Told): void
 }
 
-/** One that has not been given. It must never have two listeners at once: the second one would not be told. */
+const tell = (listener: Told) => {
+  if (typeof listener === 'function') listener()
+  else listener.handleEvent()
+}
+
+/** One that has not been given. A listener must not throw: those after it would not be told. */
 export class Stop implements StopSignal {
   aborted = false
-  #listener: StopListener | null = null
+  /** Mostly there is one at a time. */
+  #listener: Told | null = null
+  #others: Told[] | null = null
 
-  addEventListener(_: 'abort', listener: StopListener): void {
-    if (this.#listener !== null) throw new Error('a stop has one listener')
-    this.#listener = listener
+  addEventListener(_: 'abort', listener: Told): void {
+    if (this.#listener === null) this.#listener = listener
+    else if (this.#others === null) this.#others = [listener]
+    else this.#others.push(listener)
   }
 
-  removeEventListener(_: 'abort', listener: StopListener): void {
+  removeEventListener(_: 'abort', listener: Told): void {
     if (this.#listener === listener) this.#listener = null
+    else if (this.#others !== null) this.#others = this.#others.filter((other) => other !== listener)
   }
 
   /** Only the first one counts. */
   abort(): void {
     if (this.aborted) return
     this.aborted = true
-    this.#listener?.handleEvent()
+    const others = this.#others ?? []
+    if (this.#listener !== null) tell(this.#listener)
+    for (const listener of others) if (this.#others?.includes(listener)) tell(listener)
   }
 }

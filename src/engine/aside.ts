@@ -113,7 +113,7 @@ export class Aside {
     if (rescuer === null) return false
     const stopper = createStopper()
     const leaves = () => stopper.stop({ kind: 'left' })
-    caller.left.addEventListener('abort', leaves, { once: true })
+    caller.left.addEventListener('abort', leaves)
     const cancel = deadlineMs === null ? () => {} : clock.after(deadlineMs, () => stopper.stop({ kind: 'expired' }))
     this.#strays.add(stopper)
     const leave = await this.#lanes.enter(rescuer.lanes, stopper.signal)

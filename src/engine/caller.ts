@@ -2,6 +2,7 @@
 
 import type { Failure } from '../domain/job/failure.ts'
 import type { Answer } from '../domain/job/outcome.ts'
+import type { StopSignal } from '../domain/stop-signal.ts'
 import type { Call } from '../domain/wire/call.ts'
 import type { HeaderPairs } from '../domain/wire/headers.ts'
 import type { Patience } from './patience.ts'
@@ -31,7 +32,7 @@ export interface Caller {
   /** Monotonic milliseconds of its arrival. */
   readonly arrivedAtMs: number
   /** Fires when nobody waits any more. */
-  readonly left: AbortSignal
+  readonly left: StopSignal
   /** True once a byte has gone out: from then on nothing can be tried again. */
   readonly committed: boolean
   /** How long it bears a busy or unreachable target; null = for ever. */

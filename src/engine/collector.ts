@@ -1,6 +1,7 @@
 /** The caller of an async job: nobody waits, so it collects the answer and keeps it as the artifact `completion`. */
 
 import { concat } from '../domain/bytes.ts'
+import { Stop } from '../domain/stop-signal.ts'
 import { assembleNative } from '../domain/wire/assemble.ts'
 import { readCallInTurns } from '../domain/wire/call.ts'
 import { matchRoute } from '../domain/wire/routes.ts'
@@ -27,7 +28,7 @@ export const createCollector = async (options: CollectorOptions): Promise<Caller
   const read = matched.kind === 'route' ? await readCallInTurns(matched.route, body, JSON_TYPE, turn) : null
   if (read?.kind !== 'call') return undefined
   // Only a cancel ends it, and that comes through the worker.
-  const left = new AbortController().signal
+  const left = new Stop()
   let pieces: Uint8Array[] = []
   return {
     call: read.call,

@@ -76,7 +76,7 @@ export class CallerIntake implements Intake {
     emit({ event: 'job_submitted', ...fieldsOf(jobId, caller), endpoint: caller.path })
     const leave = () => void this.#end(jobId, caller, { why: { kind: 'left' }, reason: 'cancelled' })
     if (caller.left.aborted) leave()
-    else caller.left.addEventListener('abort', leave, { once: true })
+    else caller.left.addEventListener('abort', leave)
     const expire = () => void this.#end(jobId, caller, { why: { kind: 'expired' }, reason: failure('deadline') })
     if (deadlineMs !== null) caller.onFinished(clock.after(deadlineMs, expire))
     if (!state.view.reachable) this.#watch(jobId, caller)

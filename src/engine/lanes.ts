@@ -1,9 +1,10 @@
 /** Who is served elsewhere at the moment, so many at once, and who is next; a place must never be lost. */
 import { LANES_MAX } from '../domain/job/job.ts'
+import type { StopSignal } from '../domain/stop-signal.ts'
 
 export interface Lanes {
   /** Resolves with the function that gives the place back, or with null when `until` fires or there is none to be had. */
-  enter(placesMax: number, until: AbortSignal): Promise<(() => void) | null>
+  enter(placesMax: number, until: StopSignal): Promise<(() => void) | null>
   /** A number that the database knows; null when all are taken. */
   number(): { readonly lane: number; free(): void } | null
   /** Resolves when nobody is in a lane; nobody enters any more. */
@@ -64,7 +65,7 @@ export const createLanes = (): Lanes => {
             giveUp()
           },
         }
-        until.addEventListener('abort', giveUp, { once: true })
+        until.addEventListener('abort', giveUp)
         line.add(waiting)
       }),
     number() {

@@ -4,6 +4,7 @@ import type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 import type { Failure } from '../domain/job/failure.ts'
 import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
+import type { StopSignal } from '../domain/stop-signal.ts'
 import type { HeaderPairs } from '../domain/wire/headers.ts'
 import type { Reply } from '../domain/wire/reply.ts'
 import type { CallerArtifact } from './caller.ts'
@@ -23,7 +24,7 @@ export interface SendTarget {
       /** Of a streamed body. */
       bodyBytes?: number
     },
-    options: { signal?: AbortSignal; reuse: boolean; wholeTimeoutMs?: number; connectTimeoutMs?: number },
+    options: { signal?: StopSignal | undefined; reuse: boolean; wholeTimeoutMs?: number; connectTimeoutMs?: number },
   ): Promise<Reply>
 }
 

@@ -1,8 +1,9 @@
 /** Ends an attempt from outside; only the first cause counts. */
 import type { Outcome } from '../domain/job/outcome.ts'
+import { Stop, type StopSignal } from '../domain/stop-signal.ts'
 
 export interface Stopper {
-  readonly signal: AbortSignal
+  readonly signal: StopSignal
   /** The first cause given, or null while the attempt may go on. */
   readonly why: Outcome | null
   stop(why: Outcome): void
@@ -10,17 +11,17 @@ export interface Stopper {
 
 /** A stopper that has not been used. */
 export const createStopper = (): Stopper => {
-  const controller = new AbortController()
+  const signal = new Stop()
   let why: Outcome | null = null
   return {
-    signal: controller.signal,
+    signal,
     get why() {
       return why
     },
     stop(cause) {
       if (why !== null) return
       why = cause
-      controller.abort()
+      signal.abort()
     },
   }
 }
@@ -30,7 +31,7 @@ export const unlessStopped = <T>({ signal }: Stopper, work: Promise<T>): Promise
   new Promise((resolve, reject) => {
     const stop = () => resolve('stopped')
     if (signal.aborted) return stop()
-    signal.addEventListener('abort', stop, { once: true })
+    signal.addEventListener('abort', stop)
     const end = () => signal.removeEventListener('abort', stop)
     work.then(
       (value) => {

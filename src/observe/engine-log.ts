@@ -97,12 +97,25 @@ const count = (metrics: Metrics, e: EngineEvent): void => {
   }
 }
 
+// What happens with every call: where nobody reads such lines they are not even made.
+const often: ReadonlyMap<EngineEvent['event'], LogLevel> = new Map([
+  ['job_submitted', 'debug'],
+  ['job_working', 'debug'],
+  ['job_done', 'info'],
+] as const)
+
+const write = (log: Log, e: EngineEvent): void => {
+  const known = often.get(e.event)
+  if (known !== undefined && !log.takes(known)) return
+  const [level, fields] = lineOf(e)
+  log[level](e.event === 'noticed' ? e.name : e.event, fields)
+}
+
 /** The engine's listener. */
 export const createEngineLog =
   (log: Log, metrics: Metrics) =>
   (e: EngineEvent): void => {
-    const [level, fields] = lineOf(e)
-    log[level](e.event === 'noticed' ? e.name : e.event, fields)
+    write(log, e)
     count(metrics, e)
   }
 

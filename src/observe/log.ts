@@ -10,6 +10,8 @@ export interface Log {
   info(event: string, fields?: LogFields): void
   warn(event: string, fields?: LogFields): void
   error(event: string, fields?: LogFields): void
+  /** Whether lines of this level are written. */
+  takes(level: LogLevel): boolean
   /** The same log with these fields on every line. */
   child(fields: LogFields): Log
 }
@@ -42,8 +44,10 @@ export const createLogger = ({ level, write, backlog = () => 0, clock, text, sec
   const clean = createCleaner(secrets.filter((secret) => secret !== ''))
   const lineOf = text ? textLine : jsonLine
   let dropped = 0
+  const taken = new Set(logLevels.slice(logLevels.indexOf(level)))
+  const takes = (lineLevel: LogLevel) => taken.has(lineLevel)
   const emit = (lineLevel: LogLevel, event: string, fields: LogFields) => {
-    if (logLevels.indexOf(lineLevel) < logLevels.indexOf(level)) return
+    if (!takes(lineLevel)) return
     if (backlog() > backlogMax) {
       dropped += 1
       return
@@ -58,6 +62,7 @@ export const createLogger = ({ level, write, backlog = () => 0, clock, text, sec
     }
   }
   const bind = (bound: LogFields): Log => ({
+    takes,
     debug: (event, fields) => emit('debug', event, { ...bound, ...fields }),
     info: (event, fields) => emit('info', event, { ...bound, ...fields }),
     warn: (event, fields) => emit('warn', event, { ...bound, ...fields }),

@@ -10,7 +10,7 @@ export interface Ledger {
   /** Runs `op` inside the next transaction. It may run twice, so it must touch nothing but the database. `committed` is called before anybody else is. */
   write<T>(durability: Durability, op: () => T, committed?: (value: T) => void): Promise<T>
   /**
-   * Runs `op`, one statement, at once, and gives what it says before it is committed: within 2 ms, or with the next write. It throws when the
+   * Runs `op`, one statement, at once, and gives what it says before it is committed: within 10 ms, or with the next write. It throws when the
    * database refuses the statement; what a refused commit takes back is done again before anything else is written. Not while the log is shut.
    */
   note<T>(op: () => T): T
@@ -38,8 +38,8 @@ interface Pending {
 // 100 rows hold the event loop about 1.5 ms; a longer queue of writes is cut into several transactions.
 const BATCH_MAX = 100
 const LAZY_MS = 2
-// A commit costs three times what a call's two statements cost: so many calls share it as come in this time.
-const NOTED_MS = 2
+// A commit costs three times what a call's two statements cost: as many calls share it as come in this time.
+const NOTED_MS = 10
 // What a full disk took back is tried again.
 const AGAIN_MS = 1_000
 

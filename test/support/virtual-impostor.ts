@@ -30,7 +30,7 @@ const pieces = (
         if (clock.monotonicMs() >= endsAtMs) finish(tooLate)
         else finish(piece === null ? { kind: 'end' } : { kind: 'chunk', bytes: encode(piece) })
       })
-      signal?.addEventListener('abort', give, { once: true })
+      signal?.addEventListener('abort', give)
     })
   const cancel = () => {
     gone = true

@@ -1,5 +1,7 @@
 /** An Ollama in memory on a test's own clock: one model at a time, scripted faults, counted loads and overlaps; no socket, no wait. */
+
 import type { Clock } from '../../src/domain/clock.ts'
+import type { StopSignal } from '../../src/domain/stop-signal.ts'
 import type { BodyRead, Reply, SendTarget } from '../../src/engine/ports.ts'
 
 type Request = Parameters<SendTarget['send']>[0]
@@ -92,7 +94,7 @@ const asleep: Reply = { ...unreached, code: 'connect-timeout' }
 const broken = { kind: 'broken', code: 'reset', message: 'connection reset by peer' } as const
 
 /** Resolves after `delayMs` of the clock, or at once with `aborted` when the request is given up. */
-const after = <T, A>(clock: Clock, delayMs: number | null, signal: AbortSignal | undefined, value: T, aborted: A) =>
+const after = <T, A>(clock: Clock, delayMs: number | null, signal: StopSignal | undefined, value: T, aborted: A) =>
   new Promise<T | A>((resolve) => {
     if (signal?.aborted) return resolve(aborted)
     if (delayMs === 0) return resolve(value)
@@ -103,12 +105,12 @@ const after = <T, A>(clock: Clock, delayMs: number | null, signal: AbortSignal |
       signal?.removeEventListener('abort', give)
       resolve(outcome)
     }
-    signal?.addEventListener('abort', give, { once: true })
+    signal?.addEventListener('abort', give)
   })
 
 const gone: Reply = { kind: 'aborted' }
 
-const streamed = (clock: Clock, plan: Extract<Plan, { kind: 'stream' }>, signal: AbortSignal | undefined): Reply => {
+const streamed = (clock: Clock, plan: Extract<Plan, { kind: 'stream' }>, signal: StopSignal | undefined): Reply => {
   let next = 0
   const read = (): Promise<BodyRead> => {
     const piece = plan.pieces[next++]
@@ -184,7 +186,7 @@ export const createVirtualTarget = ({
         return wait(plan.afterMs ?? 0, { ...broken, reused: false })
       case 'hang': {
         const cut = new Promise<Reply>((resolve) =>
-          cutting.signal.addEventListener('abort', () => resolve({ ...broken, reused: false }), { once: true }),
+          cutting.signal.addEventListener('abort', () => resolve({ ...broken, reused: false })),
         )
         return Promise.race([cut, wait(options.wholeTimeoutMs ?? null, asleep)])
       }

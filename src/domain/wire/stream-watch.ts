@@ -28,10 +28,8 @@ export interface StreamWatch {
 type Json = Record<string, unknown>
 
 const asNumber = (value: unknown): number | null => (typeof value === 'number' ? value : null)
-const asObject = (value: unknown): Json | null =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value))
-    : null
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+const asObject = (value: unknown): Json | null => (isObject(value) ? value : null)
 
 const parse = (text: string): Json | null => {
   try {

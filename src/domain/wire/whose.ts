@@ -57,12 +57,13 @@ const wordsOf = ({ status, contentType, body }: Heard): string => {
 
 const isJsonType = (contentType: string): boolean => /^application\/(json|x-ndjson)\b/i.test(contentType.trim())
 
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 const objectIn = (text: string): Record<string, unknown> | null => {
   try {
     const parsed: unknown = JSON.parse(text)
-    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)
-      ? Object.fromEntries(Object.entries(parsed))
-      : null
+    return isObject(parsed) ? parsed : null
   } catch (error) {
     if (error instanceof SyntaxError) return null
     throw error
@@ -125,10 +126,11 @@ const isOwnText = (status: number, message: string): boolean =>
 
 const whoseJson = (heard: Heard, asked: Asked): Whose => {
   const { status } = heard
-  const doubtful: Whose = { kind: 'doubtful', words: wordsOf(heard) }
   const text = new TextDecoder().decode(heard.body)
   const object = objectIn(text)
-  if (status < 300) return object !== null && looksAnswered(object) ? ollama : doubtful
+  if (status < 300 && object !== null && looksAnswered(object)) return ollama
+  const doubtful: Whose = { kind: 'doubtful', words: wordsOf(heard) }
+  if (status < 300) return doubtful
   if (object === null) return { kind: 'foreign', words: wordsOf(heard) }
   const message = errorText(text)
   if (message === null) return doubtful

@@ -2,6 +2,7 @@
 import type { Clock } from '../../domain/clock.ts'
 import { type Failure, failures, ollamaMessage } from '../../domain/job/failure.ts'
 import type { Answer } from '../../domain/job/outcome.ts'
+import { Stop, type StopSignal } from '../../domain/stop-signal.ts'
 import type { Call } from '../../domain/wire/call.ts'
 import { type HeaderPairs, headerOf } from '../../domain/wire/headers.ts'
 import { isStream, streamErrorBytes } from '../../domain/wire/stream-watch.ts'
@@ -68,7 +69,7 @@ export class SyncCaller implements Caller {
   jobId: string | null
   #marks: HeaderPairs
   readonly #signal: AbortSignal
-  readonly #left = new AbortController()
+  readonly #left = new Stop()
   readonly #cleanups: (() => void)[] = []
   readonly #leave = () => this.#clientLeft()
   #resolve: (response: Response) => void = () => undefined
@@ -97,8 +98,8 @@ export class SyncCaller implements Caller {
     else signal.addEventListener('abort', this.#leave, { once: true })
   }
 
-  get left(): AbortSignal {
-    return this.#left.signal
+  get left(): StopSignal {
+    return this.#left
   }
 
   get committed(): boolean {
