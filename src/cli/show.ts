@@ -82,6 +82,7 @@ const render = (job: Job, io: Io): string => {
     ['job', job.id],
     ['state', stateText(job, style)],
     ['model', oneLine(job.model, 200)],
+    ['served by', servedText(json)],
     ['attempt', attemptText(json)],
     ['created', whenText(job, 'created_at', nowMs)],
     ['started', whenText(job, 'started_at', nowMs)],
@@ -103,6 +104,12 @@ const stateText = ({ state, json }: Job, style: Style) => {
   if (state === 'done') return style.good(state)
   if (state === 'failed') return style.bad(state)
   return state === 'queued' ? ['queued', outlook(json)].filter((part) => part !== '').join(', ') : state
+}
+
+/** Only where it is not the target: that is what everybody expects. */
+const servedText = (json: unknown): string | null => {
+  if (textOf(json, 'served_by') !== 'fallback') return null
+  return `the fallback, by ${oneLine(textOf(json, 'served_model') ?? 'a model of its own', 200)}`
 }
 
 const attemptText = (json: unknown): string | null => {

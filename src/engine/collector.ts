@@ -17,13 +17,15 @@ export interface CollectorOptions {
   readonly endpoint: string
   readonly body: Uint8Array
   readonly arrivedAtMs: number
+  /** Whether something else than the target may do it. */
+  readonly fallback: 'auto' | 'never'
   /** Hears every chunk as it comes. */
   readonly onChunk: (bytes: Uint8Array) => void
 }
 
 /** A collector for a stored request, or undefined when the request is not one that can run. */
 export const createCollector = async (options: CollectorOptions): Promise<Caller | undefined> => {
-  const { endpoint, body, arrivedAtMs, onChunk } = options
+  const { endpoint, body, arrivedAtMs, fallback, onChunk } = options
   const matched = matchRoute('POST', endpoint)
   const read = matched.kind === 'route' ? await readCallInTurns(matched.route, body, JSON_TYPE, turn) : null
   if (read?.kind !== 'call') return undefined
@@ -38,6 +40,7 @@ export const createCollector = async (options: CollectorOptions): Promise<Caller
     left,
     answerBytesMax: ANSWER_BYTES_MAX,
     arrivedAtMs,
+    fallback,
     // Nobody has seen a byte: another attempt starts afresh.
     committed: false,
     patience: null,

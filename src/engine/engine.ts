@@ -104,7 +104,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
     isAwaited: awaited.isAwaited,
   })
   const admission = createAdmission({ keepAlive: config.keepAlive, view: () => state.view, poll: poller.poll })
-  const jobs = new AsyncJobs({ ...deps, roster, admission, state, board, emit, nudge, maxAttempts: config.maxAttempts })
+  const { maxAttempts } = config
+  const jobs = new AsyncJobs({ ...deps, roster, admission, rescuers, state, board, emit, nudge, maxAttempts })
   const janitor = createJanitor({ sweep: deps.sweep, clock, emit, jobTtlMs: config.jobTtlMs, isBusy })
   const unsubscribe = state.onReachability((reachable) => {
     if (reachable) quiet.look()

@@ -8,6 +8,7 @@ import { installedLike } from '../domain/wire/inventory.ts'
 import type { AdmissionDesk } from './admission.ts'
 import type { Board } from './board.ts'
 import type { EngineQueue } from './ports.ts'
+import type { Rescuers } from './rescue.ts'
 import type { Roster } from './roster.ts'
 import type { TargetState } from './state.ts'
 import { turn } from './turn.ts'
@@ -20,6 +21,7 @@ export interface JobsDeps {
   readonly queue: EngineQueue
   readonly roster: Pick<Roster, 'end'>
   readonly admission: AdmissionDesk
+  readonly rescuers: Pick<Rescuers, 'allows'>
   readonly state: TargetState
   readonly board: Board
   readonly clock: Clock
@@ -41,6 +43,8 @@ export interface JobsDeps {
 
 export interface Submission {
   readonly body: Uint8Array
+  /** The name of the token that it came with. */
+  readonly client: string | null
   readonly idempotency: Idempotency | null
 }
 
@@ -174,8 +178,8 @@ export class AsyncJobs implements Jobs {
     return problem('model-not-installed', `model "${model}" is not installed on the target: ${advice}`)
   }
 
-  async #put(request: JobRequest, { idempotency }: Submission): Promise<SubmitOutcome> {
-    const { queue, admission, clock, emit, maxAttempts } = this.#deps
+  async #put(request: JobRequest, { idempotency, client }: Submission): Promise<SubmitOutcome> {
+    const { queue, admission, rescuers, clock, emit, maxAttempts } = this.#deps
     const { endpoint, webhookUrl, webhookStates } = request
     const { call, body } = admission.shape(request)
     const { model, residencyKey } = call
@@ -190,6 +194,7 @@ export class AsyncJobs implements Jobs {
       request: body,
       webhookUrl,
       webhookStates,
+      ...(request.fallback === 'auto' && rescuers.allows(client) && { fallback: 'auto' as const }),
       ...(idempotency !== null && { idempotency }),
     }
     const outcome = await queue.submit(job, clock.now())

@@ -24,6 +24,8 @@ export interface Rescuer {
   /** How long from now a caller is left waiting for a target that is missing, in milliseconds. */
   afterMs(): number
   wayOf(incoming: Incoming): Way
+  /** Whether it may serve anything of this client's. */
+  allows(client: string | null): boolean
   /** Headers of an answer that the target gives to this call. */
   marks(call: Call): HeaderPairs
   /** Whether it would take this caller now. */
@@ -44,6 +46,7 @@ export interface Rescuers extends Rescue {
   /** After which time somebody may want a caller who begins to wait now; null = nobody ever does. */
   afterMs(): number | null
   wayOf(incoming: Incoming): Way
+  allows(client: string | null): boolean
   marks(call: Call): HeaderPairs
   wants(caller: Caller, failure: Failure): boolean
 }
@@ -70,6 +73,8 @@ export const createRescue = (failed: (error: unknown) => void): Rescuers => {
     },
     afterMs: () => ask<number | null>(null, (one) => one.afterMs()),
     wayOf: (incoming) => ask<Way>('target', (one) => one.wayOf(incoming)),
+    // Nobody is there to be forbidden anything; one that comes later looks for itself.
+    allows: (client) => ask(rescuer === null, (one) => one.allows(client)),
     marks: (call) => ask<HeaderPairs>([], (one) => one.marks(call)),
     wants(caller, failure) {
       if (caller.committed || caller.left.aborted || !isForTargetsSake(failure)) return false

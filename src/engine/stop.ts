@@ -19,6 +19,8 @@ export interface StopDeps {
   readonly hangs: { stop(): void }
   readonly pulse: { stop(): void }
   readonly unsubscribe: () => void
+  /** Nobody is led elsewhere any more. */
+  readonly endLeads: () => void
 }
 
 /** Ends everything, once. */
@@ -26,6 +28,7 @@ export const createStop = (deps: StopDeps) => async (graceMs: number) => {
   const { intake, dispatcher, poller, janitor } = deps
   deps.awaited.close()
   deps.unsubscribe()
+  deps.endLeads()
   deps.quiet.close()
   deps.jobs.close()
   await intake.close()

@@ -14,6 +14,7 @@ import { createHangs } from './hangs.ts'
 import { CallerIntake } from './intake.ts'
 import type { JanitorDeps } from './janitor.ts'
 import type { JobsDeps } from './jobs.ts'
+import { startLeads } from './leads.ts'
 import { createLook } from './look.ts'
 import { createPaceWatch } from './pace-watch.ts'
 import { createStopwatches } from './patience.ts'
@@ -60,7 +61,8 @@ const callerOf = ({ queue, board, clock }: EngineDeps, callers: Callers) => {
     const body = await queue.requestBody(job.seq)
     if (body === null) return undefined
     const onChunk = (bytes: Uint8Array) => board.post(job.id, { kind: 'chunk', bytes })
-    return createCollector({ endpoint: job.endpoint, body, arrivedAtMs: clock.monotonicMs(), onChunk })
+    const fallback = job.fallback ?? 'never'
+    return createCollector({ endpoint: job.endpoint, body, arrivedAtMs: clock.monotonicMs(), fallback, onChunk })
   }
   return (job: ActiveJob) => (job.kind === 'sync' ? callers.get(job.id) : collectorOf(job))
 }
@@ -117,6 +119,7 @@ export const createWork = (deps: EngineDeps) => {
     withdrawn: (jobId: string, reason: Order['reason']) => intake.withdrawn(jobId, reason),
     targetWorks: stopwatches.rest,
   }
+  const caller = callerOf(deps, callers)
   const aside = createAsideOf({ ...ends, rescuers }, () => dispatcher.nudge())
   const dispatcher = new Dispatcher({
     ...ends,
@@ -125,7 +128,7 @@ export const createWork = (deps: EngineDeps) => {
     toil: createToil(config.jobTimeoutMs),
     hangs,
     abilities,
-    callerOf: callerOf(deps, callers),
+    callerOf: caller,
     probe,
     look,
     maxWaitMs: config.maxWaitMs,
@@ -133,6 +136,7 @@ export const createWork = (deps: EngineDeps) => {
     slotsOf: slots,
     idle: quiet.look,
   })
+  const endLeads = startLeads({ queue, aside, rescuers, state, callerOf: caller, bus, clock })
   /** A job comes: whatever uses the quiet gives way before it is claimed. */
   const nudge = () => {
     quiet.disturb()
@@ -144,8 +148,7 @@ export const createWork = (deps: EngineDeps) => {
     state,
     abilities,
     callers,
-    rescuers,
-    aside,
+    ...{ rescuers, aside, endLeads },
     roster,
     probe,
     quiet,

@@ -15,8 +15,11 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
       return ['info', { job_id: e.jobId, model: e.model, attempt: e.attempt }]
     case 'job_working':
       return ['debug', { job_id: e.jobId, model: e.model, attempt: e.attempt, queue_ms: e.queueMs }]
-    case 'job_done':
-      return ['info', { job_id: e.jobId, kind: e.kind, model: e.model, attempt: e.attempt, elapsed_ms: e.elapsedMs }]
+    case 'job_done': {
+      const { jobId: job_id, kind, model, attempt, elapsedMs: elapsed_ms, servedBy } = e
+      const by = servedBy && { served_by: servedBy.who, served_model: servedBy.model ?? model }
+      return ['info', { job_id, kind, model, attempt, elapsed_ms, ...by }]
+    }
     case 'job_failed': {
       const { code, message } = e.failure
       return ['warn', { job_id: e.jobId, kind: e.kind, model: e.model, attempt: e.attempt, code, message }]

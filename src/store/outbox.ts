@@ -20,6 +20,8 @@ export interface OwedDelivery {
   readonly at: number
   readonly errorCode: string | null
   readonly errorMessage: string | null
+  readonly servedBy: 'target' | 'fallback' | null
+  readonly servedModel: string | null
   readonly tries: number
   /** The states that the receiver wants to hear of, as they are stored; null = all. */
   readonly states: string | null
@@ -58,7 +60,7 @@ export interface Outbox {
 }
 
 const TRANSITION = `t.sequence AS sequence, t.state AS state, t.previous_state AS previousState, t.attempt AS attempt, t.at AS at,
-    t.error_code AS errorCode, t.error_message AS errorMessage`
+    t.error_code AS errorCode, t.error_message AS errorMessage, t.served_by AS servedBy, t.served_model AS servedModel`
 
 const OWED = `SELECT w.job_seq AS deliveryId, j.id AS jobId, j.seq AS jobSeq, j.webhook_url AS url, j.webhook_states AS states,
     j.model AS model, w.tries AS tries, ${TRANSITION}
@@ -73,7 +75,7 @@ const NEXT = `SELECT ${TRANSITION} FROM transitions t
 
 type Transition = Pick<
   OwedDelivery,
-  'sequence' | 'state' | 'previousState' | 'attempt' | 'at' | 'errorCode' | 'errorMessage'
+  'sequence' | 'state' | 'previousState' | 'attempt' | 'at' | 'errorCode' | 'errorMessage' | 'servedBy' | 'servedModel'
 >
 
 // A look hops from receiver to receiver and takes the first few of each: a backlog of 100,000 for one costs a hop, not 100,000 rows.

@@ -16,6 +16,7 @@ export interface JobRow {
   max_attempts: number
   deferrals: number
   has_webhook: 0 | 1
+  fallback: 'auto' | null
   created_at: number
 }
 
@@ -25,7 +26,7 @@ const READY = `state = 'queued' AND not_before IS NULL`
 // plan it anew at every call (a claim: 82 instead of 13 us).
 const OLDEST = `FROM jobs INDEXED BY jobs_ready WHERE ${READY} ORDER BY seq LIMIT 1`
 const RETURNING = `RETURNING seq, id, kind, endpoint, model, residency_key, state, slot, attempt, max_attempts, deferrals,
-    webhook_url IS NOT NULL AS has_webhook, created_at`
+    webhook_url IS NOT NULL AS has_webhook, fallback, created_at`
 const PLACE = 'seq, created_at AS createdAt, residency_key AS residencyKey'
 
 /** Where a waiting job stands. */
@@ -96,7 +97,7 @@ export const queueStatements = (db: Database) => ({
     JobRow,
     [number]
   >(`SELECT seq, id, kind, endpoint, model, residency_key, state, 0 AS slot, attempt, max_attempts,
-      deferrals, webhook_url IS NOT NULL AS has_webhook, created_at FROM jobs INDEXED BY jobs_fallback
+      deferrals, webhook_url IS NOT NULL AS has_webhook, fallback, created_at FROM jobs INDEXED BY jobs_fallback
     WHERE state = 'queued' AND fallback IS NOT NULL ORDER BY seq LIMIT ?1`),
   // Jobs that hold a slot although nobody runs them; `?1` is a JSON list of the ids that somebody does run.
   strandedSync: db.query(`UPDATE jobs SET state = 'failed', error_code = 'abandoned', error_message = ?3,

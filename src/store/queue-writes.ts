@@ -34,6 +34,7 @@ const activeJob = (row: JobRow): ActiveJob => ({
   maxAttempts: row.max_attempts,
   deferrals: row.deferrals,
   hasWebhook: row.has_webhook === 1,
+  fallback: row.fallback,
   createdAt: row.created_at,
 })
 
@@ -93,7 +94,7 @@ const bearCall = (
 ): ActiveJob => {
   const { seq, id, endpoint, model, residencyKey, maxAttempts, createdAt } = call
   sql.bear.run(seq, id, endpoint, model, residencyKey, state, slot, maxAttempts, createdAt, now)
-  return { ...call, kind: 'sync', state, slot, attempt: 1, deferrals: 0, hasWebhook: false }
+  return { ...call, kind: 'sync', state, slot, attempt: 1, deferrals: 0, hasWebhook: false, fallback: null }
 }
 
 const claimRow = (sql: QueueStatements, seq: number, { now, slot, loadedKeys }: ClaimQuery): ActiveJob => {

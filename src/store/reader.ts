@@ -13,7 +13,8 @@ import { createListing } from './listing.ts'
 
 const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, state, attempt, max_attempts AS maxAttempts, deferrals,
   not_before AS notBefore, webhook_url AS webhookUrl, error_code AS errorCode, error_message AS errorMessage, prompt_tokens AS promptTokens,
-  completion_tokens AS completionTokens, total_duration_ms AS totalDurationMs, created_at AS createdAt, started_at AS startedAt,
+  completion_tokens AS completionTokens, total_duration_ms AS totalDurationMs,
+  served_by AS servedBy, served_model AS servedModel, created_at AS createdAt, started_at AS startedAt,
   completed_at AS completedAt, updated_at AS updatedAt`
 
 /** The reader of one database; `wallAt` says what the wall clock showed at a stored time. */
@@ -37,7 +38,7 @@ export const createReader = (db: Database, wallAt: (storedMs: number) => number 
     StoredTransition,
     [number, number]
   >(`SELECT sequence, previous_state AS previousState, state, attempt,
-      at, error_code AS errorCode, error_message AS errorMessage
+      at, error_code AS errorCode, error_message AS errorMessage, served_by AS servedBy, served_model AS servedModel
     FROM transitions WHERE job_seq = ?1 AND sequence > ?2 ORDER BY sequence`)
   const listed = db.query<ListedArtifact, [number, number]>(
     `SELECT name, content_type AS contentType, length(body) AS size, CASE WHEN length(body) <= ?2 THEN body END AS body

@@ -15,6 +15,8 @@ const asStored = (call: WaitingCall, createdAt: number): StoredJob => ({
   promptTokens: null,
   completionTokens: null,
   totalDurationMs: null,
+  servedBy: null,
+  servedModel: null,
   createdAt,
   startedAt: null,
   completedAt: null,

@@ -75,7 +75,7 @@ describe('docs/reference/jobs.md', () => {
     const showing = { inlineMaxBytes: 0, publicUrl: null }
     const event = webhookEvent(
       { id: '', model: '' },
-      { ...transition, errorCode: null, errorMessage: null },
+      { ...transition, errorCode: null, errorMessage: null, servedBy: null, servedModel: null },
       [],
       showing,
     )

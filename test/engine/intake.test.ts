@@ -29,6 +29,7 @@ const nobody: Rescuer = {
   lanes: 1,
   afterMs: () => 0,
   wayOf: () => 'target',
+  allows: () => true,
   marks: () => [],
   wants: () => false,
   serve: async () => ({ kind: 'left' }),

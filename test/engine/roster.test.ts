@@ -16,6 +16,7 @@ const job = (slot = 0): ActiveJob => ({
   maxAttempts: 3,
   deferrals: 0,
   hasWebhook: false,
+  fallback: null,
   createdAt: 0,
 })
 

@@ -62,6 +62,8 @@ test('a follower gets every transition, then each chunk as the target said it, a
     timestamp: (await jobs.show(id)).completed_at,
     model: 'tiny',
     attempt: 1,
+    served_by: 'target',
+    served_model: 'tiny',
     error: null,
     result: (await jobs.show(id)).result,
   })

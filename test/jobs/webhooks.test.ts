@@ -53,7 +53,8 @@ describe('what is told', () => {
     expect(told.map(({ body }) => body.attempt)).toEqual([0, 1, 1, 1])
     for (const { body, headers } of told) {
       expect(Object.keys(body)).toEqual([
-        ...['job_id', 'state', 'previous_state', 'sequence', 'timestamp', 'model', 'attempt', 'error', 'result'],
+        ...['job_id', 'state', 'previous_state', 'sequence', 'timestamp', 'model', 'attempt'],
+        ...['served_by', 'served_model', 'error', 'result'],
         'artifacts',
       ])
       expect(new Date(body.timestamp).toISOString()).toBe(body.timestamp)

@@ -3,6 +3,7 @@
 import { type Call, isCallMember, isEmptyList, isNull, readScanned } from '../wire/call.ts'
 import { streamed } from '../wire/call-body.ts'
 import {
+  decodeField,
   type Field,
   field,
   type Scan,
@@ -27,6 +28,8 @@ export interface JobRequest {
   readonly webhookUrl: string | null
   /** Of these transitions alone the webhook tells; null = of all. */
   readonly webhookStates: readonly JobState[] | null
+  /** Something else than the target may do it. */
+  readonly fallback: 'auto' | null
 }
 
 export type JobRequestRead =
@@ -49,7 +52,8 @@ const memberTypes = {
   '/api/generate': { prompt: 'string', options: 'object' },
 } as const
 
-const own: readonly string[] = webhookMembers
+const FALLBACK = 'fallback'
+const own: readonly string[] = [...webhookMembers, FALLBACK]
 
 /** Foreman's own members, and a `stream` that the target would refuse. */
 const isNotForTarget = ({ key, type }: Field): boolean => {
@@ -58,7 +62,7 @@ const isNotForTarget = ({ key, type }: Field): boolean => {
 }
 
 /** What is read of a body, and whatever may be meant by it. */
-const isJobMember: Wanted = (key) => isCallMember(key) || mayMeanWebhook(key)
+const isJobMember: Wanted = (key) => isCallMember(key) || mayMeanWebhook(key) || foldKey(key) === FALLBACK
 
 /** Editors on Windows begin a file with a byte order mark, and JSON has none. */
 const withoutMark = (body: Uint8Array): Uint8Array =>
@@ -74,6 +78,16 @@ export const readJobRequest = (sent: Uint8Array): JobRequestRead => {
 export const readJobRequestInTurns = async (sent: Uint8Array, turn: () => Promise<void>): Promise<JobRequestRead> => {
   const body = withoutMark(sent)
   return readScannedJob(body, await scanInTurns(body, isJobMember, turn))
+}
+
+/** A job that must not go to the target at all is a call: `only` is for those who wait. */
+const readFallback = (body: Uint8Array, scan: Scan) => {
+  const member = field(scan, FALLBACK)
+  const value = member === undefined ? null : decodeField(body, member)
+  if (value === null || value === 'never') return { kind: 'fallback', value: null } as const
+  if (value === 'auto') return { kind: 'fallback', value } as const
+  const detail = `fallback is ${JSON.stringify(value) ?? 'too long'}: expected "auto" or "never"`
+  return { kind: 'wrong', detail } as const
 }
 
 const readScannedJob = (body: Uint8Array, scan: Scan): JobRequestRead => {
@@ -94,11 +108,13 @@ const readScannedJob = (body: Uint8Array, scan: Scan): JobRequestRead => {
   }
   const webhook = readWebhookRequest(body, scan)
   if (webhook.kind === 'wrong') return invalid(webhook.detail)
+  const fallback = readFallback(body, scan)
+  if (fallback.kind === 'wrong') return invalid(fallback.detail)
   const route = ollamaRoutes.find(({ path }) => path === endpoint)
   if (route === undefined) return invalid('there is no such route')
   const { body: payload, scan: rest } = withoutMembers(body, scan, isNotForTarget)
   const read = readScanned(route, payload, rest)
   if (read.kind === 'refused') return invalid(read.message)
-  const { url: webhookUrl, states: webhookStates } = webhook
-  return { kind: 'request', request: { endpoint, ...streamed(payload, read.call), webhookUrl, webhookStates } }
+  const own = { webhookUrl: webhook.url, webhookStates: webhook.states, fallback: fallback.value }
+  return { kind: 'request', request: { endpoint, ...streamed(payload, read.call), ...own } }
 }

@@ -73,6 +73,8 @@ export interface ActiveJob {
   readonly deferrals: number
   /** Somebody is told of each of its transitions. */
   readonly hasWebhook: boolean
+  /** Something else than the target may do it. */
+  readonly fallback: 'auto' | null
   /** By the steady clock (ADR 0012), as all times that are counted with. */
   readonly createdAt: number
 }

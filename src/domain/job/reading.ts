@@ -21,6 +21,10 @@ export interface StoredJob {
   readonly promptTokens: number | null
   readonly completionTokens: number | null
   readonly totalDurationMs: number | null
+  /** Null until it is done. */
+  readonly servedBy: 'target' | 'fallback' | null
+  /** The model that answered, where it is not the target's by this name. */
+  readonly servedModel: string | null
   readonly createdAt: number
   readonly startedAt: number | null
   readonly completedAt: number | null
@@ -51,6 +55,8 @@ export interface StoredTransition {
   readonly at: number
   readonly errorCode: string | null
   readonly errorMessage: string | null
+  readonly servedBy: 'target' | 'fallback' | null
+  readonly servedModel: string | null
 }
 
 export interface StoredArtifact {

@@ -33,6 +33,9 @@ export interface WebhookEvent {
   readonly timestamp: string
   readonly model: string
   readonly attempt: number
+  /** Null until it is done. */
+  readonly served_by: 'target' | 'fallback' | null
+  readonly served_model: string | null
   readonly error: ErrorView | null
   readonly result: unknown
   readonly artifacts: readonly ArtifactView[] | null
@@ -89,7 +92,7 @@ export const webhookEvent = (
   artifacts: readonly ListedArtifact[],
   showing: Showing,
 ): WebhookEvent => {
-  const { state, previousState, sequence, at, attempt, errorCode, errorMessage } = transition
+  const { state, previousState, sequence, at, attempt, errorCode, errorMessage, servedBy } = transition
   const views = isFinal(state) ? artifacts.map((artifact) => artifactView(job.id, artifact, showing)) : null
   return {
     job_id: job.id,
@@ -99,6 +102,8 @@ export const webhookEvent = (
     timestamp: new Date(at).toISOString(),
     model: job.model,
     attempt,
+    served_by: servedBy,
+    served_model: servedBy === null ? null : (transition.servedModel ?? job.model),
     error: errorView(errorCode, errorMessage),
     result: views === null ? null : resultOf(views),
     artifacts: views,

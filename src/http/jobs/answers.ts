@@ -106,7 +106,7 @@ export const createJobAnswers = (deps: JobAnswersDeps) => {
   const shown = (request: Request, id: string) => withJob(request, id, (job) => Response.json(views.show(job)))
 
   return {
-    submit: (request: Request, timing: Timing) => submitJob(submitDeps, request, timing),
+    submit: (request: Request, timing: Timing, client: string | null) => submitJob(submitDeps, request, timing, client),
 
     list: (query: ListQuery) => Response.json(listJobs(deps.reader, views, query)),
 

@@ -67,7 +67,7 @@ export const jobsRoutes = (deps: JobsRoutesDeps) => {
       const strange = strangeQuery(request)
       return strange === null ? undefined : problemResponse(request, strange)
     })
-    .post('/jobs', ({ request }) => answers.submit(request, timingOf(request)), {
+    .post('/jobs', ({ request }) => answers.submit(request, timingOf(request), deps.visitors.of(request).who.name), {
       parse: 'none',
       headers: schemas.submitHeaders,
       response: {

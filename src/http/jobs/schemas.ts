@@ -56,6 +56,8 @@ export const jobSchema = t.Object({
   attempt: t.Integer({ minimum: 0 }),
   max_attempts: t.Integer({ minimum: 1 }),
   deferrals: t.Integer({ minimum: 0 }),
+  served_by: nullable(oneOf(['target', 'fallback'], 'who gave the answer; null until it is done')),
+  served_model: nullable(t.String({ description: 'the model that did, by its name there' })),
   error,
   result: t.Unknown({ description: 'the final native answer; null until done, and above FOREMAN_ARTIFACT_INLINE_MAX' }),
   artifacts: t.Array(artifact),
@@ -105,6 +107,12 @@ export const submitBody = {
           },
           prompt: { type: 'string' as const },
           options: { type: 'object' as const },
+          fallback: {
+            type: 'string' as const,
+            nullable: true,
+            enum: ['auto', 'never', null],
+            description: 'auto: the fallback may do it while the target cannot',
+          },
           state_webhook_url: { type: 'string' as const, nullable: true, description: 'told of every transition' },
           state_webhook_events: {
             description: 'told of these alone: "final", "all" (as without it), or a list of states',

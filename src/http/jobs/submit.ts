@@ -32,23 +32,32 @@ const problemOf = (code: FailureCode): Problem => {
   return { code: 'queue-full', detail: 'too many bodies wait in memory: come back later' }
 }
 
-const submissionOf = async (request: Request, body: Uint8Array, clock: Clock): Promise<Submission> => {
+const submissionOf = async (
+  request: Request,
+  body: Uint8Array,
+  { clock, client }: Pick<SubmitDeps, 'clock'> & Pick<Submission, 'client'>,
+): Promise<Submission> => {
   const key = request.headers.get('idempotency-key')
-  if (key === null) return { body, idempotency: null }
+  if (key === null) return { body, client, idempotency: null }
   const hash = createHash('sha256')
   await inSlices(clock, body, (slice) => void hash.update(slice))
-  return { body, idempotency: { key, fingerprint: hash.digest() } }
+  return { body, client, idempotency: { key, fingerprint: hash.digest() } }
 }
 
-/** The answer to one POST. */
-export const submitJob = async (deps: SubmitDeps, request: Request, timing: Timing): Promise<Response> => {
+/** The answer to one POST; `client` is the name of the token that it came with. */
+export const submitJob = async (
+  deps: SubmitDeps,
+  request: Request,
+  timing: Timing,
+  client: string | null,
+): Promise<Response> => {
   const { jobs, reader, views } = deps
   timing.readingBody()
   const read = await deps.bodies.read(request)
   timing.timed()
   if (read.kind === 'left') return new Response(null, { status: 499 })
   if (read.kind === 'failed') return problemResponse(request, problemOf(read.failure.code))
-  const submit = async () => jobs.submit(await submissionOf(request, read.bytes, deps.clock))
+  const submit = async () => jobs.submit(await submissionOf(request, read.bytes, { clock: deps.clock, client }))
   const outcome = await submit().finally(read.release)
   if (outcome.kind === 'problem') return problemResponse(request, outcome)
 

@@ -57,6 +57,8 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
       attempt: job.attempt,
       max_attempts: job.maxAttempts,
       deferrals: job.deferrals,
+      served_by: job.servedBy,
+      served_model: job.servedBy === null ? null : (job.servedModel ?? job.model),
       error: errorView(job.errorCode, job.errorMessage),
       result: resultOf(views),
       artifacts: views,

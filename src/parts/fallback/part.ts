@@ -79,6 +79,7 @@ export const createFallback = (ports: FallbackPorts): Part => {
       if (word === 'only') return hasModel ? 'rescuer-only' : 'nowhere'
       return word === 'auto' && hasModel && watch.isOpen && account.mayAsk() ? 'rescuer-first' : 'target'
     },
+    allows: (client) => policyOf(fallbackClients, { asks: null, client }) !== 'never',
     marks: ({ model }: Call) => marksOf('target', model),
     wants: (caller) => policy(caller) !== 'never' && isSendable(models, caller) && account.mayAsk(),
     serve: createServe({ ports, place, account }),

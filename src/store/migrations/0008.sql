@@ -21,3 +21,21 @@ WHEN NEW.slot IS NOT NULL AND NEW.slot < 1000 AND NEW.slot IS NOT OLD.slot AND (
 BEGIN
   SELECT RAISE(ABORT, 'one residency key over all slots');
 END;
+
+-- A transition tells its webhook and its followers who gave the answer.
+ALTER TABLE transitions ADD COLUMN served_by TEXT;
+ALTER TABLE transitions ADD COLUMN served_model TEXT;
+
+DROP TRIGGER jobs_transitioned;
+
+CREATE TRIGGER jobs_transitioned AFTER UPDATE OF state ON jobs WHEN NEW.kind = 'async' AND NEW.state IS NOT OLD.state
+BEGIN
+  INSERT INTO transitions (job_seq, sequence, previous_state, state, attempt, at, error_code, error_message, served_by, served_model)
+    SELECT NEW.seq, max(sequence) + 1, OLD.state, NEW.state, NEW.attempt, NEW.updated_at, NEW.error_code, NEW.error_message,
+      NEW.served_by, NEW.served_model
+    FROM transitions WHERE job_seq = NEW.seq;
+  -- One that is behind already tells this transition in its turn, if it is to be told.
+  UPDATE webhooks SET due_at = NEW.updated_at, sequence = (SELECT max(sequence) FROM transitions WHERE job_seq = NEW.seq)
+    WHERE job_seq = NEW.seq AND due_at IS NULL
+      AND (NEW.webhook_states IS NULL OR instr(NEW.webhook_states, '"' || NEW.state || '"') > 0);
+END;

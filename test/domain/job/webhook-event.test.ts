@@ -13,7 +13,7 @@ const artifact = (over: Partial<ListedArtifact> & { body: Uint8Array | null }): 
 })
 const at = Date.UTC(2026, 0, 2, 3, 4, 5, 6)
 const job = { id: '01J', model: 'qwen3:14b' }
-const step = { sequence: 3, attempt: 1, at, errorCode: null, errorMessage: null }
+const step = { sequence: 3, attempt: 1, at, errorCode: null, errorMessage: null, servedBy: null, servedModel: null }
 
 describe('the event', () => {
   test('of a transition on the way has every member and neither result nor artifacts', () => {
@@ -26,6 +26,8 @@ describe('the event', () => {
       timestamp: '2026-01-02T03:04:05.006Z',
       model: 'qwen3:14b',
       attempt: 1,
+      served_by: null,
+      served_model: null,
       error: null,
       result: null,
       artifacts: null,
