@@ -69,6 +69,7 @@ const eventOf = (job: ActiveJob, verdict: Verdict, outcome: Outcome, now: number
         event: 'job_done',
         ...fields,
         elapsedMs: now - job.createdAt,
+        usage: verdict.usage,
         ...(verdict.servedBy && { servedBy: verdict.servedBy }),
       }
     case 'failed':

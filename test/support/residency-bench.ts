@@ -5,7 +5,7 @@ import { parseContextPolicy } from '../../src/parts/residency/context.ts'
 import { createResidencyPart, type ResidencySettings } from '../../src/parts/residency/part.ts'
 import { type Bench, createBench } from './engine-bench.ts'
 
-const off: ResidencySettings = { pins: [], numCtx: null, idleUnloadMs: 0, loadTimeoutMs: 600_000 }
+const off: ResidencySettings = { pins: [], numCtx: null, idleUnloadMs: 0, loadTimeoutMs: 600_000, requireGpu: false }
 
 /** A policy as the setting is written. */
 export const contexts = (text: string): ResidencySettings['numCtx'] => {

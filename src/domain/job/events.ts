@@ -1,7 +1,7 @@
 /** What the engine tells the outside about itself: the one seam that logs and metrics hang on; nothing here acts. */
 import type { LogLevel } from '../log-level.ts'
 import type { Failure } from './failure.ts'
-import type { JobKind } from './job.ts'
+import type { JobKind, Usage } from './job.ts'
 import type { Outcome, ServedBy } from './outcome.ts'
 
 type JobFields = {
@@ -44,6 +44,7 @@ export type EngineEvent =
   | ({ readonly event: 'job_working' } & JobFields & { readonly queueMs: number })
   | ({ readonly event: 'job_done' } & JobFields & {
         readonly elapsedMs: number
+        readonly usage: Usage
         /** Absent: the target did it. */
         readonly servedBy?: ServedBy
       })

@@ -89,6 +89,8 @@ export interface Usage {
   readonly promptTokens: number | null
   readonly completionTokens: number | null
   readonly totalDurationMs: number | null
+  /** How long the tokens of the answer took; native answers alone say it. */
+  readonly evalMs?: number
 }
 
 export const noUsage: Usage = { promptTokens: null, completionTokens: null, totalDurationMs: null }

@@ -23,6 +23,9 @@ export interface ResidentModel {
   readonly contextLength: number | null
   /** RFC 3339, as the target prints it. */
   readonly expiresAt: string | null
+  /** What it takes, and how much of that is video memory; null where the target does not say. */
+  readonly sizeBytes: number | null
+  readonly vramBytes: number | null
 }
 
 const modelsOf = (body: unknown): Record<string, unknown>[] | null => {
@@ -79,8 +82,9 @@ export const residentsFrom = (ps: unknown): ResidentModel[] | null => {
     const canonical = canonicalName(name)
     if (canonical === null) return []
     const contextLength = typeof model['context_length'] === 'number' ? model['context_length'] : null
+    const bytesOf = (member: string) => (typeof model[member] === 'number' ? model[member] : null)
     const expiresAt = typeof model['expires_at'] === 'string' ? model['expires_at'] : null
-    return [{ name, canonical, contextLength, expiresAt }]
+    return [{ name, canonical, contextLength, expiresAt, sizeBytes: bytesOf('size'), vramBytes: bytesOf('size_vram') }]
   })
 }
 

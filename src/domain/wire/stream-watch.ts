@@ -44,12 +44,14 @@ const parse = (text: string): Json | null => {
 export const usageOf = (final: Json): Usage => {
   const usage = asObject(final['usage']) ?? asObject(asObject(final['response'])?.['usage']) ?? {}
   const durationNs = asNumber(final['total_duration'])
+  const evalNs = asNumber(final['eval_duration'])
   return {
     promptTokens:
       asNumber(final['prompt_eval_count']) ?? asNumber(usage['prompt_tokens']) ?? asNumber(usage['input_tokens']),
     completionTokens:
       asNumber(final['eval_count']) ?? asNumber(usage['completion_tokens']) ?? asNumber(usage['output_tokens']),
     totalDurationMs: durationNs === null ? null : Math.round(durationNs / 1e6),
+    ...(evalNs !== null && { evalMs: evalNs / 1e6 }),
   }
 }
 

@@ -1,5 +1,5 @@
 /** The part that keeps the right models loaded: its rows in the table of settings, and how it is made. */
-import { durationBetween, optional } from '../../domain/readers.ts'
+import { durationBetween, optional, readBoolean } from '../../domain/readers.ts'
 import type { SettingRows } from '../../domain/setting.ts'
 import { definePart } from '../../engine/part.ts'
 import { parseContextPolicy } from './context.ts'
@@ -35,6 +35,13 @@ const settings = {
     meaning: 'a load that has not come about by then hangs',
     allowed: 'a duration such as 10m (a bare number is seconds) from 10s to 24h',
     parse: durationBetween(10_000, 86_400_000),
+  },
+  requireGpu: {
+    variable: 'FOREMAN_REQUIRE_GPU',
+    fallback: 'false',
+    meaning: 'a model found on the CPU is a fault of the target: jobs wait until it is on the GPU again',
+    allowed: 'true or false',
+    parse: readBoolean,
   },
 } satisfies SettingRows
 

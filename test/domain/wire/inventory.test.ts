@@ -34,7 +34,10 @@ describe('the list of installed models', () => {
 
 test('what is loaded is read with its context and its end', () => {
   const ps = {
-    models: [{ name: 'tiny:latest', context_length: 4_096, expires_at: '2319-03-03T00:00:00Z' }, { name: 'b' }],
+    models: [
+      { name: 'tiny:latest', context_length: 4_096, expires_at: '2319-03-03T00:00:00Z', size: 10, size_vram: 8 },
+      { name: 'b' },
+    ],
   }
   expect(residentsFrom(ps)).toEqual([
     {
@@ -42,8 +45,17 @@ test('what is loaded is read with its context and its end', () => {
       canonical: 'registry.ollama.ai/library/tiny:latest',
       contextLength: 4_096,
       expiresAt: '2319-03-03T00:00:00Z',
+      sizeBytes: 10,
+      vramBytes: 8,
     },
-    { name: 'b', canonical: 'registry.ollama.ai/library/b:latest', contextLength: null, expiresAt: null },
+    {
+      name: 'b',
+      canonical: 'registry.ollama.ai/library/b:latest',
+      contextLength: null,
+      expiresAt: null,
+      sizeBytes: null,
+      vramBytes: null,
+    },
   ])
 })
 

@@ -1,5 +1,7 @@
 /** Health is the newest evidence: completions, jobs that move, and one token of a loaded model where there is neither; busy is never down. */
+
 import { afterEach, expect, test } from 'bun:test'
+import { noUsage } from '../../../src/domain/job/job.ts'
 import { createWorld, type World } from '../../support/managed.ts'
 
 let world: World
@@ -119,7 +121,7 @@ test('embeddings that go on are no evidence for generations that hang', async ()
   for (let embedding = 0; embedding < 20; embedding++) {
     world.bench.bus.emit({ event: 'job_working', ...fields, queueMs: 0 })
     await world.bench.clock.advance(1_000)
-    world.bench.bus.emit({ event: 'job_done', ...fields, elapsedMs: 1_000 })
+    world.bench.bus.emit({ event: 'job_done', ...fields, usage: noUsage, elapsedMs: 1_000 })
     await world.bench.clock.advance(9_000)
   }
   expect(world.noticed('ollama_restarted')).toMatchObject([{ cause: 'hung' }])
