@@ -22,6 +22,9 @@ export const parseEnvFile = (text: string, path: string): EnvFile => {
   return { kind: 'read', variables }
 }
 
+// What systemd says to foreman is not for its children.
+const OWN = /^(FOREMAN_|WATCHDOG_|LISTEN_|NOTIFY_SOCKET$)/
+
 /** What the child gets: that of this process without its own settings, what the file declares, and where to listen, which nothing overrides. */
 export const childEnvironment = (
   own: Readonly<Record<string, string | undefined>>,
@@ -29,7 +32,7 @@ export const childEnvironment = (
   fixed: Readonly<Record<string, string>>,
 ): Record<string, string> => {
   const kept = Object.entries(own).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('FOREMAN_'),
+    (entry): entry is [string, string] => entry[1] !== undefined && !OWN.test(entry[0]),
   )
   return { ...Object.fromEntries(kept), ...declared, ...fixed }
 }

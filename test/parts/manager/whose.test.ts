@@ -245,7 +245,13 @@ describe('the declared environment', () => {
   })
 
   test("foreman's own settings and secrets are not in it, and nothing overrides where to listen", () => {
-    const own = { PATH: '/bin', FOREMAN_TOKEN: 'secret', OLLAMA_HOST: 'foreman:8080', NONE: undefined }
+    const own = {
+      PATH: '/bin',
+      FOREMAN_TOKEN: 'secret',
+      NOTIFY_SOCKET: '/run/x',
+      OLLAMA_HOST: 'foreman:8080',
+      NONE: undefined,
+    }
     expect(childEnvironment(own, { OLLAMA_HOST: 'x', A: '1' }, { OLLAMA_HOST: 'http://127.0.0.1:1' })).toEqual({
       PATH: '/bin',
       A: '1',
