@@ -105,7 +105,7 @@ export const keptRows = (db: Database): Record<string, unknown[]> => {
   const tables = ['requests', 'artifacts', 'transitions', 'idempotency_keys'].filter(has)
   return {
     jobs: db.query(`SELECT ${KEPT} FROM jobs ORDER BY seq`).values(),
-    ...Object.fromEntries(tables.map((table) => [table, db.query(`SELECT * FROM ${table} ORDER BY 1, 2`).values()])),
+    ...Object.fromEntries(tables.map((table) => [table, db.query(`SELECT * FROM ${table} ORDER BY 1, 2`).all()])),
   }
 }
 
