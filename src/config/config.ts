@@ -60,10 +60,18 @@ export const loadConfig = (env: Environment, flags: Flags = {}): LoadedConfig =>
         `"${addressText(config.addr)}"), expected the address of an Ollama server`,
     )
   }
-  if (config !== null) all.push(...partProblems(config))
+  if (config !== null) all.push(...tokenProblems(config), ...partProblems(config))
   if (config === null || all.length > 0) return { kind: 'invalid', problems: all }
   return { kind: 'ok', config, warnings: [...strangers.warnings, ...warningsAbout(config)] }
 }
+
+/** Whoever came with it would be two. */
+const tokenProblems = ({ token, tokens }: Config): string[] =>
+  tokens.some((named) => named.token === token)
+    ? [
+        `${settings.tokens.variable} is set to a value that is not shown: expected no token that is ${settings.token.variable} too`,
+      ]
+    : []
 
 const problemWith = (
   name: string,

@@ -161,8 +161,10 @@ export class Aside {
     const { queue, roster, clock } = this.#deps
     const number = this.#lanes.number()
     if (number === null) return false
-    const job = await queue.takeAside(jobId, LANES_FROM + number.lane, clock.now())
-    if (job === null) {
+    // A write that fails leaves the job where it is.
+    const lane = LANES_FROM + number.lane
+    const job = await queue.takeAside(jobId, lane, clock.now()).catch((error) => void this.#failed(error))
+    if (!job) {
       number.free()
       return false
     }

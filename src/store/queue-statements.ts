@@ -92,7 +92,9 @@ export const queueStatements = (db: Database) => ({
   >(`UPDATE jobs SET slot = ?2, state = 'loading', attempt = attempt + 1, not_before = NULL,
       started_at = coalesce(started_at, ?3), updated_at = ?3
     WHERE id = ?1 AND state = 'queued' ${RETURNING}`),
-  moveAside: db.query(`UPDATE jobs SET slot = ?3, updated_at = ?4 WHERE seq = ?1 AND attempt = ?2 AND slot < 1000`),
+  moveAside: db.query(
+    `UPDATE jobs SET slot = ?3, state = 'working', updated_at = ?4 WHERE seq = ?1 AND attempt = ?2 AND slot < 1000`,
+  ),
   forFallback: db.query<
     JobRow,
     [number]

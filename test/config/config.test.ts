@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { type Config, type Environment, loadConfig } from '../../src/config/config.ts'
+import { type Config, type Environment, loadConfig, secretsIn } from '../../src/config/config.ts'
 import { coreSettings } from '../../src/config/core-settings.ts'
 import { settings } from '../../src/config/settings.ts'
 import { configOf, home, problemsOf, warningsOf } from '../support/settings.ts'
@@ -174,6 +174,27 @@ describe('a bad value', () => {
     `${'x'.repeat(16)},${'y'.repeat(16)},${'z'.repeat(16)}`,
   ])('webhook secret %s is refused', (text) => {
     expect(problemsOf({ FOREMAN_WEBHOOK_SECRET: text })).toHaveLength(1)
+  })
+
+  test.each(['alice', 'alice=', '=token', 'alice=a b', 'alice=one,alice=two', 'alice=one,ci=one', 'al ice=one'])(
+    'tokens with names %s are refused, and not shown',
+    (text) => {
+      const [problem, ...more] = problemsOf({ FOREMAN_TOKENS: text })
+      expect(more).toEqual([])
+      expect(problem).toStartWith('FOREMAN_TOKENS is set to a value that is not shown: expected pairs')
+    },
+  )
+
+  test('a token is one client’s: it has no name and none beside it', () => {
+    const { tokens } = configOf({ FOREMAN_TOKENS: 'alice=one, ci=two==' })
+    expect(tokens).toEqual([
+      { name: 'alice', token: 'one' },
+      { name: 'ci', token: 'two==' },
+    ])
+    expect(problemsOf({ FOREMAN_TOKEN: 'one', FOREMAN_TOKENS: 'alice=one' })).toEqual([
+      'FOREMAN_TOKENS is set to a value that is not shown: expected no token that is FOREMAN_TOKEN too',
+    ])
+    expect(secretsIn(configOf({ FOREMAN_TOKENS: 'alice=one,ci=two' }))).toEqual(['one', 'two'])
   })
 
   test('does not hide the others: every problem is told at once', () => {

@@ -7,6 +7,7 @@ import { startVerbatimTarget, type VerbatimTarget } from '../support/verbatim-ta
 import { askOnce, headerOf } from '../support/wire-client.ts'
 
 const TOKEN = 'open-sesame'
+const NAMED = 'the-key-of-alice'
 const answer = Buffer.from(
   'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"done":true}',
 )
@@ -18,6 +19,7 @@ beforeAll(async () => {
   target = startVerbatimTarget(() => ({ pieces: [answer], close: false }))
   foreman = await runForeman(target.url, {
     FOREMAN_TOKEN: TOKEN,
+    FOREMAN_TOKENS: `alice=${NAMED},ci=another`,
     FOREMAN_OLLAMA_TOKEN: 'for-the-target',
     FOREMAN_POLL_INTERVAL: '1h',
     // So that odd names come as far as the token.
@@ -132,7 +134,12 @@ describe('with a wrong token', () => {
 })
 
 describe('with the token', () => {
-  const right = [`Authorization: Bearer ${TOKEN}`, `authorization: bearer ${TOKEN}`, `X-Api-Key: ${TOKEN}`]
+  const right = [
+    `Authorization: Bearer ${NAMED}`,
+    `Authorization: Bearer ${TOKEN}`,
+    `authorization: bearer ${TOKEN}`,
+    `X-Api-Key: ${TOKEN}`,
+  ]
   for (const header of right) {
     test(`"${header}" opens every route, and the target gets its own token instead`, async () => {
       for (const route of [
@@ -147,6 +154,7 @@ describe('with the token', () => {
           ['Authorization', 'Bearer for-the-target'],
         ])
         expect(JSON.stringify(headers)).not.toContain(TOKEN)
+        expect(JSON.stringify(headers)).not.toContain(NAMED)
       }
       for (const path of ['/metrics', '/swagger/json'])
         expect([path, (await ask({ method: 'GET', path, headers: [header] })).status]).toEqual([path, 200])

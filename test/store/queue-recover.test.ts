@@ -1,6 +1,7 @@
 /** Start is recovery: nothing runs at start, nothing acknowledged is lost, and it takes less than a second. */
 import { afterAll, beforeEach, expect, test } from 'bun:test'
 import { failures } from '../../src/domain/job/failure.ts'
+import { LANES_FROM, noUsage } from '../../src/domain/job/job.ts'
 import { figure } from '../support/figures.ts'
 import { createTestStore, newJob, plainClaim } from '../support/store.ts'
 
@@ -30,6 +31,33 @@ test.each(['loading', 'working'] as const)(
     expect(await claimOne()).toMatchObject({ id: 'a', attempt: 2 })
   },
 )
+
+test('a job that was served elsewhere is queued again too, and its lane is free', async () => {
+  await store.queue.submit(newJob('a', { fallback: 'auto' }), 0)
+  await store.queue.submit(newJob('b'), 0)
+  expect(store.queue.forFallback(5).map(({ id }) => id)).toEqual(['a'])
+  const aside = await store.queue.takeAside('a', LANES_FROM, 1)
+  expect(aside).toMatchObject({ id: 'a', state: 'working', slot: LANES_FROM, attempt: 1, fallback: 'auto' })
+  expect(await store.queue.takeAside('a', LANES_FROM + 1, 1)).toBeNull()
+  // Its key is in nobody's way, and what heals slots leaves it alone.
+  expect((await claimOne()).id).toBe('b')
+  expect(await store.queue.release(['b'], 2)).toBe(0)
+  expect(crash()).toEqual({ requeued: 2, abandoned: 0, exhausted: 0 })
+  expect(store.row('a')).toMatchObject({ state: 'queued', slot: null, attempt: 1 })
+  expect(await store.queue.takeAside('a', LANES_FROM, 3)).toMatchObject({ attempt: 2 })
+})
+
+test('a job moves from its slot into a lane, also in the middle of a load, and is settled there with who did it', async () => {
+  await store.queue.submit(newJob('a'), 0)
+  await store.queue.submit(newJob('b', { residencyKey: 'm-b' }), 0)
+  const job = await claimOne()
+  expect(await store.queue.moveAside(job, LANES_FROM + 63, 2)).toBe(true)
+  expect((await claimOne()).id).toBe('b')
+  const servedBy = { who: 'fallback', model: 'small' } as const
+  expect(await store.queue.settle(job, { to: 'done', usage: noUsage, servedBy }, 3)).toBe(true)
+  expect(store.row('a')).toMatchObject({ state: 'done', slot: null, served_by: 'fallback', served_model: 'small' })
+  expect(await store.queue.moveAside(job, LANES_FROM, 4)).toBe(false)
+})
 
 test('a job that foreman died under in every attempt is failed, not tried for ever', async () => {
   await store.queue.submit(newJob('poison', { maxAttempts: 2 }), 0)

@@ -62,6 +62,35 @@ test('a target that is declared down is not waited for', async () => {
   expect(noticed('fallback_served')).toMatchObject([{ reason: 'down' }])
 })
 
+test('a target that goes away after the first byte: its stream ends with the error, and nobody goes on in its place', async () => {
+  const { clock, target, call, until, worked } = start({ fallback: { fallbackAfterMs: 0 } })
+  await clock.advance(1_000)
+  const pieces = ['{"model":"m-a","message":{"role":"assistant","content":"hi"},"done":false}\n']
+  target.script = ({ isWork }) => (isWork ? { kind: 'stream', pieces, ending: 'hang' } : undefined)
+  const result = call('a')
+  await clock.advance(1_000)
+  target.awake = false
+  await until(() => result.isOver, 120_000)
+  expect(result.text.split('\n').filter((line) => line !== '')).toEqual([
+    String(pieces[0]).trim(),
+    '{"error":"the target stopped answering while the job ran"}',
+  ])
+  expect([result.headers.get('x-foreman-served-by'), worked()]).toEqual([null, 0])
+})
+
+test('a model that the target cannot load, attempt after attempt, is answered elsewhere', async () => {
+  const { clock, target, call, until, noticed } = start({ config: { maxAttempts: 2 } })
+  await clock.advance(1_000)
+  const error = 'llama-server process has terminated: exit status 1'
+  target.script = ({ isLoad }) => (isLoad ? { kind: 'status', status: 500, error } : undefined)
+  const result = call('a')
+  await until(() => result.isOver, 120_000)
+  expect([result.status, result.headers.get('x-foreman-served-by')]).toEqual([200, 'fallback'])
+  expect(noticed('fallback_served')).toMatchObject([{ reason: 'failed' }])
+  await until(() => store.rows().every(({ state }) => state === 'done'), 60_000)
+  expect(store.rows().map(({ state, attempt }) => [state, attempt])).toEqual([['done', 2]])
+})
+
 test('so many at once, the rest in order; the target’s return takes over those who still wait', async () => {
   const { clock, target, laptop, call, until, worked } = start({
     laptopMs: 120_000,
