@@ -85,10 +85,16 @@ const isAside = ({ job }: Seat): boolean => job.slot >= LANES_FROM
 const createSeats = (clock: Pick<Clock, 'monotonicMs'>) => {
   const seats = new Map<string, Seat>()
   let inLanes = 0
+  /** Asked for several times between two changes. */
+  let onSlots: readonly Seat[] | null = null
   return {
-    onSlots: () => [...seats.values()].filter((seat) => inLanes === 0 || !isAside(seat)),
+    onSlots(): readonly Seat[] {
+      onSlots ??= [...seats.values()].filter((seat) => inLanes === 0 || !isAside(seat))
+      return onSlots
+    },
     aside: () => [...seats.values()].filter(isAside),
     freeSlot(slots: number): number | null {
+      if (seats.size === inLanes) return 0
       if (seats.size - inLanes >= slots) return null
       const taken = new Set([...seats.values()].map(({ job }) => job.slot))
       for (let slot = 0; slot < slots; slot++) if (!taken.has(slot)) return slot
@@ -98,11 +104,13 @@ const createSeats = (clock: Pick<Clock, 'monotonicMs'>) => {
       const fresh = { isHeard: false, movedAtMs: clock.monotonicMs(), isOver: false }
       const seat: Seat = { job, stopper: createStopper(), phase: job.state, ...fresh }
       seats.set(job.id, seat)
+      onSlots = null
       if (isAside(seat)) inLanes++
       return seat
     },
     free(seat: Seat): void {
       if (seats.delete(seat.job.id) && isAside(seat)) inLanes--
+      onSlots = null
     },
     of: (jobId: string): Seat | undefined => seats.get(jobId),
   }

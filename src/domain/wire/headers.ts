@@ -39,14 +39,16 @@ const token = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 
 /** The request headers that go on to the target; User-Agent among them, because Ollama looks at it. */
 export const requestHeaders = (headers: Iterable<readonly [string, string]>): [string, string][] => {
-  const pairs = [...headers]
-  const named = namedByConnection(pairs)
   const kept: [string, string][] = []
-  for (const [name, value] of pairs) {
+  let connection = false
+  for (const [name, value] of headers) {
     const key = name.toLowerCase()
-    if (!hopByHop.has(key) && !requestOnly.has(key) && !named.has(key)) kept.push([name, value])
+    connection ||= key === 'connection'
+    if (!hopByHop.has(key) && !requestOnly.has(key)) kept.push([name, value])
   }
-  return kept
+  if (!connection) return kept
+  const named = namedByConnection(headers)
+  return named.size === 0 ? kept : kept.filter(([name]) => !named.has(name.toLowerCase()))
 }
 
 /**
