@@ -15,6 +15,7 @@ import { createPoller, type Poller } from './poller.ts'
 import { type Probed, probeOllama } from './probe.ts'
 import { createPulse } from './pulse.ts'
 import type { Quiet } from './quiet.ts'
+import type { ReliefPort } from './relief.ts'
 import type { Rescuers } from './rescue.ts'
 import type { Working } from './roster.ts'
 import type { TargetState } from './state.ts'
@@ -30,6 +31,7 @@ export interface Engine {
   readonly abilities: Abilities
   readonly admission: AdmissionDesk
   readonly rescuers: Rescuers
+  readonly relief: ReliefPort
   readonly aside: Pick<Aside, 'serve' | 'wants'>
   readonly quiet: Quiet
   readonly intake: Intake
@@ -115,7 +117,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
   let stopping: Promise<void> | null = null
   const stop = createStop({ ...work, awaited, jobs, poller, janitor, pulse, unsubscribe })
   return {
-    ...{ state, admission, rescuers, quiet },
+    ...{ state, admission, rescuers, quiet, relief: work.relief },
     aside: work.aside,
     intake,
     jobs,

@@ -13,6 +13,7 @@ import type { PollListener } from './poller.ts'
 import type { SendTarget } from './ports.ts'
 import type { Post } from './post.ts'
 import type { Quiet } from './quiet.ts'
+import type { ReliefPort } from './relief.ts'
 import type { Rescue } from './rescue.ts'
 import type { Residency } from './residency.ts'
 import type { Working } from './roster.ts'
@@ -76,6 +77,7 @@ export interface PartPorts<Settings> {
   alarms(): readonly Alarm[]
   readonly admission: Admission
   readonly rescue: Rescue
+  readonly relief: ReliefPort
   readonly target: PartTarget
   readonly quiet: Quiet
   readonly tables: PartTables

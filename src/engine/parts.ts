@@ -67,6 +67,7 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
       use: (policy) => engine.admission.use((draft) => harmless(bus, name, () => policy(draft)) ?? draft),
     },
     rescue: engine.rescuers,
+    relief: engine.relief,
     isAwaited: () => engine.awaited.isAwaited() || deps.waiting().queued > 0,
     elsewhere: (place) => createElsewhere({ open: openTarget, place, clock: deps.clock, jobTimeoutMs }),
     target: {

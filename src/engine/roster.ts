@@ -14,6 +14,8 @@ export interface Seat {
   isHeard: boolean
   /** Monotonic milliseconds: when its present phase began, or its answer last moved. */
   movedAtMs: number
+  /** The steps that were taken for want of memory, as the caller is told. */
+  relief: readonly string[]
   /** Its attempt is over: orders for the job no longer go to the attempt, but the slot is still taken. */
   isOver: boolean
 }
@@ -101,7 +103,7 @@ const createSeats = (clock: Pick<Clock, 'monotonicMs'>) => {
       return null
     },
     take(job: ActiveJob): Seat {
-      const fresh = { isHeard: false, movedAtMs: clock.monotonicMs(), isOver: false }
+      const fresh = { isHeard: false, movedAtMs: clock.monotonicMs(), relief: [], isOver: false }
       const seat: Seat = { job, stopper: createStopper(), phase: job.state, ...fresh }
       seats.set(job.id, seat)
       onSlots = null

@@ -8,12 +8,14 @@ import type { ResidentModel } from '../domain/wire/inventory.ts'
 import { isZeroKeepAlive } from '../domain/wire/keep-alive.ts'
 import { persist } from '../loop/persist.ts'
 import type { Abilities } from './abilities.ts'
+import type { Draft } from './admission.ts'
 import { load, work } from './attempt.ts'
 import type { Caller } from './caller.ts'
 import type { Hangs } from './hangs.ts'
 import { createLiveness } from './liveness.ts'
 import type { Loaded, Loader } from './loader.ts'
 import type { EngineQueue, SendTarget } from './ports.ts'
+import type { Relief, Reliever } from './relief.ts'
 import type { Roster, Seat } from './roster.ts'
 import { lookAgain } from './second-look.ts'
 import type { TargetState } from './state.ts'
@@ -28,6 +30,7 @@ export interface RunDeps {
   readonly roster: Pick<Roster, 'seats'>
   readonly toil: Toil
   readonly abilities: Abilities
+  readonly relief: Reliever
   readonly hangs: Pick<Hangs, 'loadTook' | 'watch'>
   /** True when an Ollama answers on a fresh connection. */
   readonly probe: () => Promise<boolean>
@@ -78,10 +81,10 @@ export const beginLoad = async (
   return loaded
 }
 
-const loadModel = async (deps: RunDeps, seat: Seat, caller: Caller): Promise<Outcome | null> => {
+const loadModel = async (deps: RunDeps, seat: Seat, call: Call): Promise<Outcome | null> => {
   const { loader } = deps
-  const { job, stopper } = seat
-  const loading = loader.ensure(job.residencyKey, (signal) => beginLoad(deps, caller.call, job.residencyKey, signal))
+  const { stopper } = seat
+  const loading = loader.ensure(call.residencyKey, (signal) => beginLoad(deps, call, call.residencyKey, signal))
   const first = await unlessStopped(stopper, loading)
   if (first !== 'stopped') return typeof first === 'string' ? null : first
   const why = stopper.why ?? { kind: 'left' }
@@ -117,7 +120,7 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
     seat.isHeard = true
     return seenAtMs
   }
-  const ran = await attempt(deps, seat, caller, alive)
+  const ran = await withRelief(deps, seat, caller, alive)
   const found = await lookAgain({ target, inventory: () => state.view.inventory }, caller, ran)
   const outcome = toil.weigh(seat.job.id, found, seenAtMs - beganAtMs)
   // What it took to notice is time in which the target was missing.
@@ -125,11 +128,39 @@ export const runJob = async (deps: RunDeps, seat: Seat, caller: Caller): Promise
   return outcome
 }
 
+/** What does not fit is tried with less, as long as somebody knows how and nothing has gone out; a job that was asked to end is let end. */
+const withRelief = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => number): Promise<Outcome> => {
+  const { relief, emit } = deps
+  const taken: Relief[] = []
+  let step = relief.known(caller)
+  for (;;) {
+    if (step !== null) {
+      taken.push(step)
+      seat.relief = taken.map(({ words }) => words)
+      caller.mark?.([['X-Foreman-Relief', seat.relief.join(', ')]])
+      emit({ event: 'job_relieved', ...fieldsOf(seat.job), step: step.words })
+    }
+    const outcome = await attempt(deps, seat, { caller, draft: step ?? caller, alive })
+    if (step !== null && outcome.kind === 'done') relief.fitted(caller, step)
+    const isFull = outcome.kind === 'broken' && outcome.failure.code === 'out_of_memory'
+    if (!isFull || caller.committed || caller.left.aborted || seat.stopper.why !== null) return outcome
+    step = relief.next(caller, taken)
+    if (step === null) return taken.length === 0 ? outcome : { ...outcome, isLast: true }
+  }
+}
+
 /** Cloud models have nothing to load, and how a path that foreman does not know loads its model is the target's own business. */
 const isLoadedByForeman = ({ call }: Caller): boolean => !call.cloud && !call.route.unlisted
 
-/** `alive` is called for every sign of life, and says when it was. */
-const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => number): Promise<Outcome> => {
+interface Try {
+  readonly caller: Caller
+  /** What is loaded and sent: the caller's own, or one with less. */
+  readonly draft: Draft
+  /** Called for every sign of life; says when it was. */
+  readonly alive: () => number
+}
+
+const attempt = async (deps: RunDeps, seat: Seat, { caller, draft, alive }: Try): Promise<Outcome> => {
   const { clock, emit } = deps
   const { job, stopper } = seat
   const timeout = () => clock.after(deps.jobTimeoutMs, () => stopper.stop({ kind: 'timeout' }))
@@ -151,9 +182,10 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => n
     if (caller.left.aborted) return { kind: 'left' }
     if (stopper.why !== null) return stopper.why
     const isRefused = seat.phase === 'loading' && deps.abilities.refusesForSure(caller.call, caller.body)
-    if (seat.phase === 'loading' && isLoadedByForeman(caller) && !isRefused) {
+    // One with less is another load, whatever was there before.
+    if ((seat.phase === 'loading' || draft !== caller) && isLoadedByForeman(caller) && !isRefused) {
       emit({ event: 'job_loading', ...fieldsOf(job) })
-      const failed = await loadModel(deps, seat, caller)
+      const failed = await loadModel(deps, seat, draft.call)
       if (failed !== null) return failed
       alive()
       cancelTimeout()
@@ -164,7 +196,7 @@ const attempt = async (deps: RunDeps, seat: Seat, caller: Caller, alive: () => n
     const queueMs = Math.max(0, clock.now() - job.createdAt)
     emit({ event: 'job_working', ...fieldsOf(job), queueMs })
     caller.working(queueMs)
-    const outcome = await work({ ...deps, stopper, saw }, caller)
+    const outcome = await work({ ...deps, stopper, saw }, caller, { headers: caller.headers, body: draft.body })
     if (isRefused && outcome.kind === 'done') deps.abilities.wasWrong(caller.call)
     noteResidency(deps, caller, outcome)
     return outcome

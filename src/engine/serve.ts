@@ -42,7 +42,8 @@ export const createServe = (deps: ServeDeps): ((seat: Seat) => Promise<Settle>) 
       caller = await deps.callerOf(job)
       if (caller === undefined) return conclusions.cancel(job)
       const ran = await run(deps, seat, caller)
-      return conclusions.conclude(job, caller, ran, seat.stopper.why)
+      const told = seat.relief.length === 0 ? job : { ...job, relief: seat.relief }
+      return conclusions.conclude(told, caller, ran, seat.stopper.why)
     } catch (error) {
       // Whatever was wrong with this one, the slot must be free for the next.
       emit({ event: 'loop_failed', loop: 'dispatcher', error })

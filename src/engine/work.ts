@@ -21,6 +21,7 @@ import { createStopwatches } from './patience.ts'
 import type { SendTarget, StoredQueue } from './ports.ts'
 import { probeOllama } from './probe.ts'
 import { createQuiet } from './quiet.ts'
+import { createRelief } from './relief.ts'
 import { createRescue } from './rescue.ts'
 import { createRoster, type Order } from './roster.ts'
 import { slotsOf } from './slots.ts'
@@ -90,6 +91,7 @@ export const createWork = (deps: EngineDeps) => {
   const callers = createCallers()
   const stopwatches = createStopwatches(clock, config.unreachableDeadlineMs)
   const rescuers = createRescue((error) => emit({ event: 'loop_failed', loop: 'rescue', error }))
+  const relief = createRelief((error) => emit({ event: 'loop_failed', loop: 'relief', error }))
   const roster = createRoster({
     clock,
     withdraw: (jobId, reason, durability) => queue.withdraw(jobId, reason, clock.now(), durability),
@@ -103,14 +105,7 @@ export const createWork = (deps: EngineDeps) => {
   const abilities = createAbilities({ target, state, clock })
   const pace = createPaceWatch(clock)
   bus.onAny('paces', pace.observe)
-  const hangs = createHangs({
-    target,
-    state,
-    look,
-    hold: (until) => dispatcher.hold(until),
-    clock,
-    emit,
-  })
+  const hangs = createHangs({ target, state, look, hold: (until) => dispatcher.hold(until), clock, emit })
 
   const waitsAgain = (jobId: string) => intake.waitsAgain(jobId)
   const ends = {
@@ -128,6 +123,7 @@ export const createWork = (deps: EngineDeps) => {
     toil: createToil(config.jobTimeoutMs),
     hangs,
     abilities,
+    relief,
     callerOf: caller,
     probe,
     look,
@@ -148,7 +144,7 @@ export const createWork = (deps: EngineDeps) => {
     state,
     abilities,
     callers,
-    ...{ rescuers, aside, endLeads },
+    ...{ relief, rescuers, aside, endLeads },
     roster,
     probe,
     quiet,

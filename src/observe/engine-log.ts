@@ -26,6 +26,8 @@ const lineOf = (e: EngineEvent): [LogLevel, LogFields] => {
     }
     case 'job_cancelled':
       return ['info', { job_id: e.jobId, kind: e.kind, model: e.model, attempt: e.attempt }]
+    case 'job_relieved':
+      return ['warn', { job_id: e.jobId, kind: e.kind, model: e.model, attempt: e.attempt, step: e.step }]
     case 'job_requeued': {
       const { outcome, deferred, retryInMs } = e
       return [

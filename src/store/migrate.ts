@@ -11,6 +11,7 @@ import migration0007 from './migrations/0007.sql' with { type: 'text' }
 import migration0008 from './migrations/0008.sql' with { type: 'text' }
 import migration0009 from './migrations/0009.sql' with { type: 'text' }
 import migration0010 from './migrations/0010.sql' with { type: 'text' }
+import migration0011 from './migrations/0011.sql' with { type: 'text' }
 
 /** The core's, numbered from 1; a released one is never edited. */
 export const migrations: readonly string[] = [
@@ -24,6 +25,7 @@ export const migrations: readonly string[] = [
   migration0008,
   migration0009,
   migration0010,
+  migration0011,
 ]
 
 /** The tables of a part. Everything that it creates, and every table that it hangs something on, begins with `NAME_`. */

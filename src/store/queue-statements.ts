@@ -71,6 +71,7 @@ export const queueStatements = (db: Database) => ({
   finish: db.query(`UPDATE jobs SET state = ?4, slot = NULL, error_code = ?5, error_message = ?6, prompt_tokens = ?7,
       completion_tokens = ?8, total_duration_ms = ?9, served_by = ?10, served_model = ?11, completed_at = ?3, updated_at = ?3
     WHERE seq = ?1 AND attempt = ?2 AND slot IS NOT NULL`),
+  relieve: db.query('UPDATE jobs SET relief = ?2 WHERE seq = ?1'),
   withdraw: db.query(`UPDATE jobs SET state = ?2, error_code = ?3, error_message = ?4, not_before = NULL,
       completed_at = ?5, updated_at = ?5
     WHERE id = ?1 AND state = 'queued'`),

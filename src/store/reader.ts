@@ -15,7 +15,7 @@ const COLUMNS = `seq, id, kind, endpoint, model, residency_key AS residencyKey, 
   not_before AS notBefore, webhook_url AS webhookUrl, error_code AS errorCode, error_message AS errorMessage, prompt_tokens AS promptTokens,
   completion_tokens AS completionTokens, total_duration_ms AS totalDurationMs,
   served_by AS servedBy, served_model AS servedModel, created_at AS createdAt, started_at AS startedAt,
-  completed_at AS completedAt, updated_at AS updatedAt`
+  completed_at AS completedAt, updated_at AS updatedAt, relief`
 
 /** The reader of one database; `wallAt` says what the wall clock showed at a stored time. */
 export const createReader = (db: Database, wallAt: (storedMs: number) => number = (ms) => ms): JobReader => {

@@ -21,6 +21,7 @@ const asStored = (call: WaitingCall, createdAt: number): StoredJob => ({
   startedAt: null,
   completedAt: null,
   updatedAt: createdAt,
+  relief: null,
 })
 
 const matches = ({ model }: WaitingCall, filter: JobFilter): boolean =>

@@ -76,7 +76,14 @@ export const createWorld = (options: WorldOptions = {}, origin = 'http://127.0.0
       ended = listener
     },
   }
-  const settings = { manage, ollamaBin: null, ollamaEnvFile: null, ollamaRestartCommand: null, alertMemoryBytes: 0 }
+  const settings = {
+    manage,
+    ollamaBin: null,
+    ollamaEnvFile: null,
+    ollamaRestartCommand: null,
+    alertMemoryBytes: 0,
+    oomCpu: false,
+  }
   const made = (ports: PartPorts<never>): Part => {
     const { isTransferring = ports.target.isTransferring } = options
     const target = { ...ports.target, origin, isTransferring }

@@ -50,6 +50,8 @@ export type EngineEvent =
       })
   | ({ readonly event: 'job_failed' } & JobFields & { readonly failure: Failure })
   | ({ readonly event: 'job_cancelled' } & JobFields)
+  /** It did not fit into the target's memory, and is tried with less. */
+  | ({ readonly event: 'job_relieved'; readonly step: string } & JobFields)
   | ({ readonly event: 'job_requeued' } & JobFields & {
         readonly outcome: Outcome['kind']
         readonly deferred: boolean

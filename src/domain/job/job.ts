@@ -77,6 +77,8 @@ export interface ActiveJob {
   readonly fallback: 'auto' | null
   /** By the steady clock (ADR 0012), as all times that are counted with. */
   readonly createdAt: number
+  /** With what less this attempt was tried for want of memory, in order. */
+  readonly relief?: readonly string[]
 }
 
 /** From here on they are lanes: what something else than the target works on, beside the slots. */

@@ -34,6 +34,8 @@ export type Outcome =
       readonly told: boolean
       /** The connection failed: whether the target is there at all is not known. */
       readonly cut?: true
+      /** What could be done about it has been done: another attempt would end in the same way. */
+      readonly isLast?: true
     }
   /** It went away while it worked: asleep, restarted, unplugged. `message` is for whoever has waited for its return long enough. */
   | { readonly kind: 'lost'; readonly message?: string }
@@ -90,10 +92,14 @@ const fail = (reason: Failure, answer: Answer | null = null, told = false): Verd
   told,
 })
 
-const tryAgain = (c: Circumstances, reason: Failure, answer: Answer | null = null, told = false): Verdict => {
+const tryAgain = (
+  c: Circumstances,
+  reason: Failure,
+  ended: Partial<Extract<Outcome, { kind: 'broken' }>> = {},
+): Verdict => {
   // What is too large once will be so again.
-  const isLast = c.job.attempt >= c.job.maxAttempts || reason.code === 'answer_too_large'
-  if (c.committed || isLast) return fail(reason, answer, told)
+  const isLast = c.job.attempt >= c.job.maxAttempts || reason.code === 'answer_too_large' || ended.isLast
+  if (c.committed || isLast) return fail(reason, ended.answer, ended.told)
   const notBefore = c.now + backoffMs(c.job.attempt, c.chance)
   return { to: 'queued', attemptReturned: false, deferred: false, notBefore }
 }
@@ -143,7 +149,7 @@ export const decide = (outcome: Outcome, c: Circumstances): Verdict => {
     case 'away':
       return waitForReturn(c, failure('not_ollama', outcome.message), awayMs(c, outcome))
     case 'broken':
-      return tryAgain(c, outcome.failure, outcome.answer, outcome.told)
+      return tryAgain(c, outcome.failure, outcome)
     case 'lost':
       return waitForReturn(
         c,

@@ -29,6 +29,8 @@ export interface StoredJob {
   readonly startedAt: number | null
   readonly completedAt: number | null
   readonly updatedAt: number
+  /** A JSON list of the steps that were taken for want of memory. */
+  readonly relief: string | null
 }
 
 /** How the webhook of a job stands. */

@@ -1,4 +1,4 @@
-/** Puts a context into a call's own options or takes it out of them, as Ollama will read it; every other byte stays. */
+/** Puts an option that decides what is loaded into a call's own, or takes its context out of them, as Ollama will read it; every other byte stays. */
 import { concat, withInserted } from '../bytes.ts'
 import { type Call, mergedOptions, type Place } from './call.ts'
 import { withMember } from './call-body.ts'
@@ -13,25 +13,27 @@ interface Shaped {
 // Options that stand so far before the end of a long body are said again behind it, where Ollama merges them: a copy of 100 MiB takes 60 ms.
 const REST_MAX_BYTES = 1_048_576
 
-/** What is loaded for a call whose context is this one; null = the target's own. */
-const reloading = (call: Call, numCtx: number | null): Call => {
-  const reload = reloadOf({ ...call.reload.options, num_ctx: numCtx }, call.reload.shift)
+type OwnOption = 'num_ctx' | 'num_gpu'
+
+/** What is loaded for a call with this option; null = the target's own. */
+const reloading = (call: Call, name: OwnOption, value: number | null): Call => {
+  const reload = reloadOf({ ...call.reload.options, [name]: value }, call.reload.shift)
   return { ...call, reload, residencyKey: residencyKey(call.canonicalModel, reload) }
 }
 
 /** Behind the members of the last options, or as options of its own at the end: the last one said counts. */
-const said = ({ call, body }: Shaped, json: string): Shaped => {
+const said = ({ call, body }: Shaped, name: OwnOption, json: string): Shaped => {
   const last = call.options.at(-1)
   const { insertAt } = call
   if (insertAt === null) return { call, body }
   if (last?.type !== 'object' || body.length - last.start > REST_MAX_BYTES) {
-    const longer = withMember(body, call, 'options', `{"num_ctx":${json}}`)
+    const longer = withMember(body, call, 'options', `{"${name}":${json}}`)
     const offset = insertAt.offset + longer.length - body.length
     return { call: { ...call, insertAt: { offset, first: false } }, body: longer }
   }
   const scan = scanObject(body.subarray(last.start, last.end), () => false)
   const comma = scan.kind === 'object' && scan.isEmpty ? '' : ','
-  const added = new TextEncoder().encode(`${comma}"num_ctx":${json}`)
+  const added = new TextEncoder().encode(`${comma}"${name}":${json}`)
   const longer = withInserted(body, last.end - 1, added)
   const options = [...call.options.slice(0, -1), { ...last, end: last.end + added.length }]
   const offset = insertAt.offset + added.length
@@ -48,12 +50,17 @@ const cut = (body: Uint8Array, { start, end }: Place): Uint8Array => {
   ).body
 }
 
-/** Call and body with this context, whatever they had. */
-export const withNumCtx = (shaped: Shaped, numCtx: number): Shaped => {
-  if (shaped.call.insertAt === null || shaped.call.reload.options['num_ctx'] === numCtx) return shaped
-  const { call, body } = said(shaped, String(numCtx))
-  return { call: reloading(call, numCtx), body }
+const withOption = (shaped: Shaped, name: OwnOption, value: number): Shaped => {
+  if (shaped.call.insertAt === null || shaped.call.reload.options[name] === value) return shaped
+  const { call, body } = said(shaped, name, String(value))
+  return { call: reloading(call, name, value), body }
 }
+
+/** Call and body with this context, whatever they had. */
+export const withNumCtx = (shaped: Shaped, numCtx: number): Shaped => withOption(shaped, 'num_ctx', numCtx)
+
+/** Call and body with so many layers on the graphics card; 0 is the processor alone. */
+export const withNumGpu = (shaped: Shaped, numGpu: number): Shaped => withOption(shaped, 'num_gpu', numGpu)
 
 /** Call and body without a context. */
 export const withoutNumCtx = (shaped: Shaped): Shaped => {
@@ -62,8 +69,8 @@ export const withoutNumCtx = (shaped: Shaped): Shaped => {
   if (insertAt === null || mergedOptions(body, options)['num_ctx'] === undefined) return shaped
   const first = options.find(({ type }) => type === 'object')
   if (first !== undefined && body.length - first.start > REST_MAX_BYTES) {
-    const { call: longer, body: bytes } = said(shaped, 'null')
-    return { call: reloading(longer, null), body: bytes }
+    const { call: longer, body: bytes } = said(shaped, 'num_ctx', 'null')
+    return { call: reloading(longer, 'num_ctx', null), body: bytes }
   }
   const pieces: Uint8Array[] = []
   const kept: Place[] = []
@@ -79,5 +86,5 @@ export const withoutNumCtx = (shaped: Shaped): Shaped => {
   }
   const bytes = concat([...pieces, body.subarray(at)])
   const without = { ...call, options: kept, insertAt: { ...insertAt, offset: insertAt.offset - shorter } }
-  return { call: reloading(without, null), body: bytes }
+  return { call: reloading(without, 'num_ctx', null), body: bytes }
 }

@@ -58,6 +58,7 @@ export const jobSchema = t.Object({
   deferrals: t.Integer({ minimum: 0 }),
   served_by: nullable(oneOf(['target', 'fallback'], 'who gave the answer; null until it is done')),
   served_model: nullable(t.String({ description: 'the model that did, by its name there' })),
+  relief: nullable(t.Array(t.String())),
   error,
   result: t.Unknown({ description: 'the final native answer; null until done, and above FOREMAN_ARTIFACT_INLINE_MAX' }),
   artifacts: t.Array(artifact),

@@ -59,6 +59,8 @@ export const createJobViews = (deps: JobViewDeps): JobViews => {
       deferrals: job.deferrals,
       served_by: job.servedBy,
       served_model: job.servedBy === null ? null : (job.servedModel ?? job.model),
+      // Written by foreman itself.
+      relief: job.relief === null ? null : (JSON.parse(job.relief) as string[]),
       error: errorView(job.errorCode, job.errorMessage),
       result: resultOf(views),
       artifacts: views,

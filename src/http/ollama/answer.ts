@@ -111,7 +111,8 @@ export class SyncCaller implements Caller {
   }
 
   mark(headers: HeaderPairs): void {
-    this.#marks = headers
+    const said = new Set(headers.map(([name]) => name.toLowerCase()))
+    this.#marks = [...this.#marks.filter(([name]) => !said.has(name.toLowerCase())), ...headers]
   }
 
   begin(status: number, headers: Answer['headers']): void {

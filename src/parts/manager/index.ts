@@ -1,5 +1,5 @@
 /** The part that keeps an Ollama running: its rows in the table of settings, and how it is made. */
-import { bad, ok, oneOf, optional, sizeBetween } from '../../domain/readers.ts'
+import { bad, ok, oneOf, optional, readBoolean, sizeBetween } from '../../domain/readers.ts'
 import type { SettingRows } from '../../domain/setting.ts'
 import { definePart } from '../../engine/part.ts'
 
@@ -34,6 +34,13 @@ const settings = {
     meaning: 'what restarts an Ollama that FOREMAN_MANAGE=adopt finds down; without it nothing does',
     allowed: 'a command line for the shell such as systemctl restart ollama',
     parse: optional((text: string) => ok(text)),
+  },
+  oomCpu: {
+    variable: 'FOREMAN_OOM_CPU',
+    fallback: 'false',
+    meaning: 'a model that does not fit with half its context either is tried on the processor, which is slow',
+    allowed: 'true or false',
+    parse: readBoolean,
   },
   alertMemoryBytes: {
     variable: 'FOREMAN_ALERT_MEMORY',

@@ -19,6 +19,7 @@ export type ManagerPorts = PartPorts<{
   readonly ollamaBin: string | null
   readonly ollamaEnvFile: string | null
   readonly ollamaRestartCommand: string | null
+  readonly oomCpu: boolean
   /** 0 = none. */
   readonly alertMemoryBytes: number
 }>

@@ -8,6 +8,7 @@ import { Keeper } from './keeper.ts'
 import { createLadder, type LadderLimits, ladderLimits } from './ladder.ts'
 import { greets, type ManagerPorts, serverOn } from './machine.ts'
 import { createProcesses, type Processes } from './processes.ts'
+import { createReliever } from './relief.ts'
 import { GpuWatch } from './resources/gpu-watch.ts'
 import { createResources, LOOK_EVERY_MS } from './resources/resources.ts'
 import type { Server } from './server.ts'
@@ -76,6 +77,16 @@ const resourcesOf = (ports: ManagerPorts, { platform, processes, server }: Near)
   })
 }
 
+/** A model that does not fit is tried with less; its usual context is what the target had it loaded with last. */
+const relieve = ({ relief, clock, settings, target }: ManagerPorts) => {
+  const contexts = new Map<string, number>()
+  target.onPolled(() => {
+    for (const { canonical, contextLength } of target.residency().residents)
+      if (contextLength !== null) contexts.set(canonical, contextLength)
+  })
+  relief.use(createReliever({ clock, allowsCpu: settings.oomCpu, contextOf: (model) => contexts.get(model) ?? null }))
+}
+
 /** The manager of one target; off, it is nothing. */
 export const createManager = (ports: ManagerPorts, given: Given = {}): Part => {
   const { settings, target, quiet, clock, notice } = ports
@@ -97,6 +108,7 @@ export const createManager = (ports: ManagerPorts, given: Given = {}): Part => {
     clock,
     failed: (error) => notice('error', 'manager_failed', { error }),
   })
+  relieve(ports)
   const joined = { server, keeper, health, told }
   // A server that is given is nowhere on this machine.
   const resources = isNear && given.server === undefined ? resourcesOf(ports, { platform, processes, server }) : null
