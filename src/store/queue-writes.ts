@@ -146,12 +146,8 @@ export const queueWrites = (db: Database) => {
       sql.advance.run(row.seq, row.attempt, now)
       return activeJob({ ...row, state: 'working' })
     },
-    /** One whose load failed as well: what serves it elsewhere has nothing to load. */
-    moveAside({ seq, attempt }: ActiveJob, lane: number, now: number): boolean {
-      if (sql.moveAside.run(seq, attempt, lane, now).changes === 0) return false
-      sql.advance.run(seq, attempt, now)
-      return true
-    },
+    moveAside: ({ seq, attempt }: ActiveJob, lane: number, now: number): boolean =>
+      sql.moveAside.run(seq, attempt, lane, now).changes > 0,
     forFallback: (limit: number): ActiveJob[] => sql.forFallback.all(limit).map(activeJob),
     settle(job: ActiveJob, verdict: Verdict, now: number, artifacts: readonly Artifact[]): boolean {
       if (!applyVerdict(sql, job, verdict, now)) return false
