@@ -236,7 +236,7 @@ func streamCases(path string, ask streamed, add func(string, act)) {
 			} else {
 				command(fmt.Sprintf(fault, path))
 			}
-			return ask(ctx, client, chatModel, "[[n=60]]", onFirst)
+			return ask(ctx, client, chatModel, "[[n=400]]", onFirst)
 		})
 	}
 }

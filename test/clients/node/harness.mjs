@@ -187,7 +187,7 @@ const streamCases = (path, ask) => {
       await (await occupy(10)).done
       if (fault !== null) await command({ ...fault, path })
       const onFirst = fault === null ? () => command({ kind: 'restart' }) : undefined
-      return ask({ model: models.chat, prompt: '[[n=60]]', onFirst })
+      return ask({ model: models.chat, prompt: '[[n=400]]', onFirst })
     }
   return cases
 }

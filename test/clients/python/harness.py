@@ -178,7 +178,7 @@ def stream_cases(path, stream, coroutine):
             if fault is not None:
                 ask(f"{CONTROL}/fault", {**fault, "path": path})
             restart = lambda: ask(f"{CONTROL}/fault", {"kind": "restart"})
-            return stream(CHAT, "[[n=60]]", restart if fault is None else nothing)
+            return stream(CHAT, "[[n=400]]", restart if fault is None else nothing)
 
         return act
 
