@@ -103,14 +103,24 @@ const workerTexts = (health: unknown): string[] => {
   return slots.length > 0 ? slots : [textOfOne(fieldOf(health, 'worker'))]
 }
 
-/** What a part tells of itself, whichever parts there are. */
+/** A value as a person reads it: `model pin, loaded true; model other, loaded false`. */
+const wordsOf = (told: unknown): string => {
+  if (Array.isArray(told)) return told.map(wordsOf).join('; ')
+  if (typeof told !== 'object' || told === null) return String(told)
+  return Object.entries(told)
+    .map(([name, value]) => `${name} ${wordsOf(value)}`)
+    .join(', ')
+}
+
+/** What a part tells of itself, whichever parts there are: a line for each thing it has to say. */
 const partTexts = (health: unknown): (readonly [string, string])[] => {
   const parts = fieldOf(health, 'parts')
   if (typeof parts !== 'object' || parts === null) return []
-  return Object.entries(parts).map(([name, told]) => [
-    oneLine(name, 40),
-    oneLine(typeof told === 'string' ? told : JSON.stringify(told), 300),
-  ])
+  return Object.entries(parts).flatMap(([name, told]) => {
+    const isTable = typeof told === 'object' && told !== null && !Array.isArray(told)
+    const lines = isTable ? Object.entries(told).map(([key, value]) => `${key}: ${wordsOf(value)}`) : [wordsOf(told)]
+    return lines.map((line, i) => [i === 0 ? oneLine(name, 40) : '', oneLine(line, 300)] as const)
+  })
 }
 
 const ago = (when: unknown, io: Io) => {

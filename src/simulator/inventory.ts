@@ -31,7 +31,7 @@ const tag = (model: InstalledModel) => ({
 export const tags: Handler = ({ library }, { exchange }) => sendJson(exchange, { models: library.list().map(tag) })
 
 /** GET /api/ps */
-export const ps: Handler = ({ scheduler, pulse }, { exchange }) =>
+export const ps: Handler = ({ scheduler, pulse, settings }, { exchange }) =>
   sendJson(exchange, {
     models: scheduler.residents().map(({ model, contextLength, expiresAtMs }) => ({
       name: model.name,
@@ -40,7 +40,7 @@ export const ps: Handler = ({ scheduler, pulse }, { exchange }) =>
       digest: model.digest,
       details: model.details,
       expires_at: localStamp(Math.min(expiresAtMs, pulse.now() + FOREVER_MS)),
-      size_vram: model.vramBytes,
+      size_vram: Math.round(model.vramBytes * settings.gpuShare),
       context_length: contextLength,
     })),
   })

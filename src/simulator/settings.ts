@@ -21,6 +21,8 @@ export interface Settings {
   readonly deadlock: boolean
   /** The scheduler learns that a request is over so much later than its client; above 0 a busy machine's races show. */
   readonly lingerMs: number
+  /** How much of what would be video memory is: 0 is a GPU that became a CPU. */
+  readonly gpuShare: number
   /** What is said where no marker says otherwise: `tok0 tok1 …`, which tests count, or words, JSON and tool calls for people. */
   readonly speech: 'tokens' | 'words'
 }
@@ -36,6 +38,7 @@ export const defaultSettings: Settings = {
   maxQueue: 512,
   deadlock: true,
   lingerMs: 0,
+  gpuShare: 1,
   speech: 'tokens',
 }
 
@@ -71,6 +74,7 @@ const rules: Readonly<Record<keyof Settings, readonly [fits: (value: unknown) =>
   maxQueue: [isCount, 'a whole number from 1'],
   deadlock: [(value) => typeof value === 'boolean', 'true or false'],
   lingerMs: [(value) => isAmount(value, 0), 'milliseconds'],
+  gpuShare: [(value) => isAmount(value, 0) && value <= 1, 'a number from 0 to 1'],
   speech: [(value) => value === 'tokens' || value === 'words', 'tokens or words'],
 }
 

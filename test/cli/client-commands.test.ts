@@ -99,7 +99,7 @@ last poll  12s ago
       degraded: true,
       reason: '/api/tags answered 401, which is not Ollama',
       worker: { state: 'working', job_id: '01ABC', model: 'qwen3:8b', slots },
-      parts: { pins: { missing: ['a:1b'] }, wake: 'three packets sent' },
+      parts: { pins: { missing: ['a:1b'], loaded: [{ model: 'b', since: 7 }] }, wake: 'three packets sent' },
     }
     const { url } = stubOf({ '/status': () => Response.json(health(told)) })
     const { out } = await run(['status'], { FOREMAN_URL: url })
@@ -109,7 +109,8 @@ last poll  12s ago
       'queue      3 waiting, the oldest for 1m; 1 running',
       'worker     working qwen3:8b 01ABC',
       '           working qwen3:8b 01DEF',
-      'pins       {"missing":["a:1b"]}',
+      'pins       missing: a:1b',
+      '           loaded: model b, since 7',
       'wake       three packets sent',
     ])
   })

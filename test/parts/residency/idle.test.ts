@@ -30,11 +30,24 @@ test('everything but the pin goes after so long without work, and nothing before
   expect(again.status).toBe(200)
 })
 
-test('without the setting nothing is ever unloaded, and nothing asks', async () => {
+test('with nothing set nothing is unloaded, asked, said or put on a call', async () => {
   bench = createResidencyBench({})
   bench.target.resident = 'm-a'
-  await bench.clock.advance(24 * 3_600_000)
-  expect(held()).toEqual(['m-a'])
+  const result = bench.call('a', { model: 'm-a', numCtx: 2048 })
+  await bench.clock.advance(2 * 3_600_000)
+  expect(held()).toEqual([])
+  const polled = ['/api/ps', '/api/tags', '/api/version']
+  const asked = bench.target.seen.filter(({ path }) => !polled.includes(path)).map(({ body }) => JSON.parse(body))
+  expect(asked).toEqual([
+    { model: 'm-a', stream: false, options: { num_ctx: 2048 } },
+    { model: 'm-a', messages: [{ role: 'user', content: 'hi' }], options: { num_ctx: 2048 } },
+  ])
+  expect([result.status, bench.status(), bench.eventsOf('noticed'), bench.eventsOf('alarm')]).toEqual([
+    200,
+    undefined,
+    [],
+    [],
+  ])
 })
 
 test('calls past the queue are work too, and a model that is warmed by another part stays', async () => {
