@@ -31,7 +31,8 @@ export const zombies = (): number =>
     try {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
       const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-      return stat.includes('(llama-server)') || parent === process.pid
+      // Those of process 1 are about to be taken away by it: nobody here can.
+      return (stat.includes('(llama-server)') && parent !== 1) || parent === process.pid
     } catch {
       return false
     }
