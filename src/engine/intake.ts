@@ -10,7 +10,7 @@ import type { Order, Roster } from './roster.ts'
 import type { TargetState } from './state.ts'
 
 export interface IntakeDeps {
-  readonly queue: EngineQueue
+  readonly queue: Pick<EngineQueue, 'enter' | 'withdraw'>
   readonly callers: Callers
   readonly roster: Pick<Roster, 'end' | 'of'>
   readonly rescuers: Pick<Rescuers, 'afterMs'>
@@ -68,7 +68,7 @@ export class CallerIntake implements Intake {
     if (this.#isClosed) return { kind: 'refused', failure: failure('draining') }
     const { callers, clock, emit, state } = this.#deps
     callers.add(jobId, caller)
-    const refused = await this.#submit(jobId, caller)
+    const refused = this.#enter(jobId, caller)
     if (refused !== null) {
       callers.remove(jobId)
       return { kind: 'refused', failure: refused }
@@ -110,20 +110,11 @@ export class CallerIntake implements Intake {
     this.#timers.clear()
   }
 
-  async #submit(jobId: string, { call, path }: Caller): Promise<Failure | null> {
-    const { queue, clock, emit } = this.#deps
-    const job = {
-      id: jobId,
-      kind: 'sync' as const,
-      endpoint: path,
-      model: call.model,
-      residencyKey: call.residencyKey,
-      maxAttempts: this.#deps.maxAttempts,
-      request: null,
-      webhookUrl: null,
-    }
+  #enter(jobId: string, { call: { model, residencyKey }, path: endpoint }: Caller): Failure | null {
+    const { queue, clock, emit, maxAttempts } = this.#deps
     try {
-      return (await queue.submit(job, clock.now())).kind === 'full' ? failure('queue_full') : null
+      const entered = queue.enter({ id: jobId, endpoint, model, residencyKey, maxAttempts }, clock.now())
+      return entered.kind === 'full' ? failure('queue_full') : null
     } catch (error) {
       emit({ event: 'loop_failed', loop: 'intake', error })
       return failure('disk_full')

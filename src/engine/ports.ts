@@ -2,7 +2,7 @@
 
 import type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 import type { Failure } from '../domain/job/failure.ts'
-import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
+import type { ActiveJob, Idempotency, NewCall, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
 import type { StopSignal } from '../domain/stop-signal.ts'
 import type { HeaderPairs } from '../domain/wire/headers.ts'
@@ -31,6 +31,8 @@ export interface SendTarget {
 /** The part of the queue that the dispatcher and the entries use. */
 export interface EngineQueue {
   submit(job: NewJob, now: number): Promise<Submitted>
+  /** A sync call begins to wait, at once; it throws while the disk refuses. */
+  enter(job: NewCall, now: number): Extract<Submitted, { kind: 'accepted' | 'full' }>
   /**
    * Next in order is the oldest job that was created at or before `agedBefore`, else the oldest of the first resident key that has one, else the oldest. Beside
    * running jobs only one with their key may be claimed, and only if it is next: else it is `held`, until the slots are empty.

@@ -1,7 +1,7 @@
 /** The durable queue: rows of async jobs and calls of waiting clients in one order. Every change is guarded by the state and attempt it starts from, and committed before it is told, a call's own excepted. */
 import type { Claimed, ClaimQuery } from '../domain/job/claim.ts'
 import type { Failure } from '../domain/job/failure.ts'
-import type { ActiveJob, Idempotency, NewJob, Submitted } from '../domain/job/job.ts'
+import type { ActiveJob, Idempotency, NewCall, NewJob, Submitted } from '../domain/job/job.ts'
 import type { Verdict } from '../domain/job/outcome.ts'
 import { type Bodies, createBodies, isLarge, type Written } from './bodies.ts'
 import { createCalls } from './calls.ts'
@@ -24,6 +24,8 @@ export interface QueueCounts {
 
 export interface Queue {
   submit(job: NewJob, now: number): Promise<Submitted>
+  /** A sync call begins to wait, at once and without a row; it throws while the disk refuses. */
+  enter(job: NewCall, now: number): Extract<Submitted, { kind: 'accepted' | 'full' }>
   claim(query: ClaimQuery): Promise<Claimed>
   /** loading → working. False: the job is no longer this attempt's. */
   advance(job: ActiveJob, now: number): Promise<boolean>
@@ -53,7 +55,9 @@ export interface Queue {
 
 const createSubmit = (deps: Resolved, { writes, rows, nextSeq }: Books) => {
   const { ledger, maxQueue, calls, bodies, line, changed } = deps
-  const enter = ({ id, endpoint, model, residencyKey, maxAttempts }: NewJob, now: number): Submitted => {
+  const isFull = () => rows.size + calls.size >= maxQueue
+  const enter: Queue['enter'] = ({ id, endpoint, model, residencyKey, maxAttempts }, now) => {
+    if (isFull()) return { kind: 'full' }
     // Nobody begins to wait for a disk that is full.
     if (ledger.isRefused && !ledger.isWritable()) throw new Error('the database does not take writes')
     const seq = nextSeq()
@@ -75,15 +79,16 @@ const createSubmit = (deps: Resolved, { writes, rows, nextSeq }: Books) => {
     }
     return submitted
   }
-  return async (job: NewJob, now: number): Promise<Submitted> => {
-    if (rows.size + calls.size >= maxQueue) return { kind: 'full' }
+  const submit = async (job: NewJob, now: number): Promise<Submitted> => {
     if (job.kind === 'sync') return enter(job, now)
+    if (isFull()) return { kind: 'full' }
     return rows.arrive(
       job.residencyKey,
       () => insert(job, now),
       ({ kind }) => kind === 'accepted',
     )
   }
+  return { enter, submit }
 }
 
 /** What of a job's artifacts is too large for their rows, written before them. */
@@ -161,7 +166,7 @@ export const createQueue = (options: QueueDeps): Queue => {
     ...createLanes(deps, books),
     known: writes.known,
     claim,
-    submit: createSubmit(deps, books),
+    ...createSubmit(deps, books),
     settle: createSettle(deps, books),
     async advance(job, now) {
       const advanced = await tell(job.kind, 'quick', () => writes.advance(job, now))

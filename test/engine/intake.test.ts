@@ -1,4 +1,5 @@
 /** The intake alone: a caller bears an absent target for as long as it was told, and is told in time. */
+
 import { expect, test } from 'bun:test'
 import { readCall } from '../../src/domain/wire/call.ts'
 import { matchRoute } from '../../src/domain/wire/routes.ts'
@@ -9,6 +10,7 @@ import { createRescue, type Rescuer } from '../../src/engine/rescue.ts'
 import { createRoster } from '../../src/engine/roster.ts'
 import { createTargetState } from '../../src/engine/state.ts'
 import { SyncCaller } from '../../src/http/ollama/answer.ts'
+import { createBench } from '../support/engine-bench.ts'
 import { createVirtualClock, settled } from '../support/virtual-clock.ts'
 
 const body = new TextEncoder().encode('{"model":"m"}')
@@ -44,7 +46,7 @@ const build = (unreachableDeadlineMs: number) => {
   const rescuers = createRescue(() => undefined)
   const roster = createRoster({ clock: { monotonicMs: () => 0 }, withdraw: async () => true, stateOf: () => 'queued' })
   const queue = {
-    submit: async () => ({ kind: 'accepted' as const, seq: 1 }),
+    enter: () => ({ kind: 'accepted' as const, seq: 1 }),
     withdraw: async () => true,
     claim: nothing,
     advance: nothing,
@@ -171,4 +173,15 @@ test('nothing is taken after the intake is closed', async () => {
   await admit('late')
   await settled()
   expect(callers.size).toBe(0)
+})
+
+test('a call is told of before anything happens to it, however free the slot is', async () => {
+  const bench = createBench()
+  const calls = ['a', 'b', 'c'].map((id) => bench.call(id))
+  await bench.until(() => calls.every(({ isOver }) => isOver))
+  for (const id of ['a', 'b', 'c']) {
+    const told = bench.events.filter((event) => 'jobId' in event && event.jobId === id).map(({ event }) => event)
+    expect(told.filter((event) => event !== 'job_loading')).toEqual(['job_submitted', 'job_working', 'job_done'])
+  }
+  await bench.close()
 })

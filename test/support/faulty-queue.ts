@@ -17,17 +17,25 @@ const none = () => ({ submit: 0, claim: 0, advance: 0, settle: 0, withdraw: 0 })
 export const createFaultyQueue = (real: StoredQueue): FaultyQueue => {
   const refuse = none()
   const calls = none()
-  const guard = async <T>(operation: QueueOperation, run: () => Promise<T>): Promise<T> => {
+  const check = (operation: QueueOperation) => {
     calls[operation]++
-    if (refuse[operation] === 0) return run()
+    if (refuse[operation] === 0) return
     refuse[operation]--
     throw new Error('database or disk is full')
+  }
+  const guard = async <T>(operation: QueueOperation, run: () => Promise<T>): Promise<T> => {
+    check(operation)
+    return run()
   }
   return {
     refuse,
     calls,
     queue: {
       submit: (...args) => guard('submit', () => real.submit(...args)),
+      enter(...args) {
+        check('submit')
+        return real.enter(...args)
+      },
       claim: (...args) => guard('claim', () => real.claim(...args)),
       advance: (...args) => guard('advance', () => real.advance(...args)),
       settle: (...args) => guard('settle', () => real.settle(...args)),

@@ -47,6 +47,9 @@ export interface NewJob {
   readonly idempotency?: Idempotency | undefined
 }
 
+/** A sync call as it begins to wait. */
+export type NewCall = Pick<NewJob, 'endpoint' | 'id' | 'maxAttempts' | 'model' | 'residencyKey'>
+
 /** What came of a submit. */
 export type Submitted =
   | { readonly kind: 'accepted'; readonly seq: number }
