@@ -219,8 +219,10 @@ test.if(strace !== null)(
       stdout: 'pipe',
       stderr: 'ignore',
     })
+    // strace ends with what it began; killed, it would leave that running.
     later(() => {
-      foreman.kill('SIGKILL')
+      const begun = readFileSync(`/proc/${foreman.pid}/task/${foreman.pid}/children`, 'utf8').split(' ').filter(Boolean)
+      for (const pid of begun) process.kill(Number(pid), 'SIGKILL')
       return foreman.exited
     })
     const url = new TextDecoder().decode((await foreman.stdout.getReader().read()).value).trim()
