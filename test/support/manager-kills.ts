@@ -69,6 +69,8 @@ export interface ChildKills {
   readonly jobs: number
   readonly calls: number
   readonly backMs: readonly number[]
+  /** Tries that did not come up. */
+  readonly repeated: readonly string[]
 }
 
 /** Kills the child of a foreman in this process; jobs and calls go on all the while. */
@@ -128,7 +130,9 @@ export const killTheChild = async (kills: number, seed: number): Promise<ChildKi
     const left = await finals(directory.path)
     expect(left).toMatchObject({ integrity: 'ok', active: 0, doneTwice: 0 })
     expect(jobs.filter((id) => left.ids.get(id) !== 'async/done')).toEqual([])
-    return { kills, jobs: jobs.length, calls: ends.length, backMs }
+    // A try that had to be repeated is within the ladder, and to be seen.
+    const repeated = foreman.lines.filter((line) => line.includes('"ollama_restart_failed"'))
+    return { kills, jobs: jobs.length, calls: ends.length, backMs, repeated }
   } finally {
     isOver = true
     await foreman.stop()
