@@ -19,9 +19,12 @@ const clients = join(import.meta.dir, '../../test/clients')
 const ready = (...command: string[]): Prepared => ({ kind: 'ready', command })
 const missing = (why: string): Prepared => ({ kind: 'missing', why })
 
+// A registry that never answers must not hold the gate.
+const PREPARE_MS = 240_000
+
 /** Runs to the end; the last line of what it said when it failed. */
 const failing = async (command: readonly string[], cwd: string): Promise<string | null> => {
-  const child = Bun.spawn([...command], { cwd, stdin: 'ignore', stdout: 'ignore', stderr: 'pipe' })
+  const child = Bun.spawn([...command], { cwd, stdin: 'ignore', stdout: 'ignore', stderr: 'pipe', timeout: PREPARE_MS })
   const said = (await new Response(child.stderr).text()).trim().split('\n')
   return (await child.exited) === 0 ? null : `${command[0]} failed: ${said.at(-1) ?? ''}`
 }
