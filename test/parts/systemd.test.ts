@@ -1,7 +1,8 @@
 /** What systemd hears on a real datagram socket: ready, alive while the loops come round, stopping; and silence within its watchdog's time when the worker is wedged. */
 import { afterEach, describe, expect, test } from 'bun:test'
+import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import type { PartPorts } from '../../src/engine/part.ts'
+import type { Part, PartPorts } from '../../src/engine/part.ts'
 import { createSystemd } from '../../src/parts/systemd/part.ts'
 import { type Bench, createBench } from '../support/engine-bench.ts'
 import { temporaryDirectory } from '../support/store.ts'
@@ -56,6 +57,34 @@ describe.skipIf(python === null)('systemd', () => {
     bench = undefined
     await close()
     expect(await heard()).toEqual(['READY=1 STATUS=serving', ...Array(5).fill('WATCHDOG=1'), 'STOPPING=1'])
+  })
+
+  test('stopped again it closes nothing that is somebody else’s by now', async () => {
+    const path = join(temporaryDirectory(), 'notify')
+    const heard = await listen(path)
+    let made: Part | undefined
+    const environment = { NOTIFY_SOCKET: path }
+    bench = createBench({
+      part: (ports: PartPorts<never>) => {
+        made = createSystemd({ ...ports, environment })
+        return made
+      },
+    })
+    await bench.clock.advance(1_000)
+    await made?.stop()
+    // The lowest free numbers: one of them was the socket's.
+    const opened = Array.from({ length: 8 }, () => openSync(script, 'r'))
+    await made?.stop()
+    const closed = opened.filter((fd) => {
+      try {
+        closeSync(fd)
+        return false
+      } catch {
+        return true
+      }
+    })
+    expect(closed).toEqual([])
+    expect(await heard()).toEqual(['READY=1 STATUS=serving', 'STOPPING=1'])
   })
 
   test('hears nothing more within 30 s of a worker that is wedged, although the timers go on', async () => {

@@ -33,15 +33,21 @@ export const createSystemd = ({ environment, stuckMs, clock, notice }: PartPorts
   }
   const failed = (error: unknown) => notice('error', 'systemd_failed', { message: String(error) })
   const loop = createLoop({ name: 'systemd', clock, body: feed, failed })
+  const end = async () => {
+    tell('STOPPING=1')
+    await loop.stop()
+    close()
+  }
+  // A socket that is closed twice may be somebody else's the second time.
+  let stopped: Promise<void> | null = null
   return {
     start() {
       tell('READY=1\nSTATUS=serving')
       if (everyMs !== null) loop.start()
     },
-    async stop() {
-      tell('STOPPING=1')
-      await loop.stop()
-      close()
+    stop() {
+      stopped ??= end()
+      return stopped
     },
   }
 }
