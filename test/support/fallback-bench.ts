@@ -1,5 +1,5 @@
 /** The engine with the fallback beside it, both on a virtual clock: a second target in memory that counts what it is asked. */
-import type { PartPorts } from '../../src/engine/part.ts'
+import type { Part, PartPorts } from '../../src/engine/part.ts'
 import { parseModelMap } from '../../src/parts/fallback/models.ts'
 import { createFallback } from '../../src/parts/fallback/part.ts'
 import { parseClientPolicies } from '../../src/parts/fallback/policy.ts'
@@ -27,6 +27,7 @@ export interface FallbackBench extends Bench {
   readonly laptop: VirtualTarget
   /** What it was asked to do. */
   worked(): number
+  facts(): unknown
   noticed(name: string): readonly Readonly<Record<string, unknown>>[]
 }
 
@@ -38,10 +39,11 @@ interface Options extends Omit<Parameters<typeof createBench>[0] & object, 'part
 
 /** Builds and starts both. */
 export const createFallbackBench = ({ fallback, laptopMs = 0, ...options }: Options = {}): FallbackBench => {
-  const made: { laptop?: VirtualTarget } = {}
+  const made: { laptop?: VirtualTarget; part?: Part } = {}
   const part = (ports: PartPorts<never>) => {
     made.laptop = createVirtualTarget({ clock: ports.clock, workMs: laptopMs, parallel: 64 })
-    return createFallback({ ...ports, settings: { ...settings, ...fallback } })
+    made.part = createFallback({ ...ports, settings: { ...settings, ...fallback } })
+    return made.part
   }
   const bench = createBench({
     ...options,
@@ -51,6 +53,7 @@ export const createFallbackBench = ({ fallback, laptopMs = 0, ...options }: Opti
   const { laptop } = made as { laptop: VirtualTarget }
   return Object.assign(bench, {
     laptop,
+    facts: () => made.part?.facts?.(),
     worked: () => laptop.seen.filter(({ isWork }) => isWork).length,
     noticed: (name: string) =>
       bench.eventsOf('noticed').flatMap((event) => (event.name === name ? [event.fields] : [])),

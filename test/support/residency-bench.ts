@@ -16,6 +16,7 @@ export const contexts = (text: string): ResidencySettings['numCtx'] => {
 
 export interface ResidencyBench extends Bench {
   status(): unknown
+  facts(): unknown
   /** Fields of the notices of this name. */
   noticed(name: string): Readonly<Record<string, unknown>>[]
   metric(name: string): unknown
@@ -35,6 +36,7 @@ export const createResidencyBench = (
   const isOf = (name: string) => (event: EngineEvent) => event.event === 'noticed' && event.name === name
   return Object.assign(bench, {
     status: () => made?.status?.(),
+    facts: () => made?.facts?.(),
     noticed: (name: string) => bench.events.filter(isOf(name)).map((event) => ('fields' in event ? event.fields : {})),
     metric: (name: string) => made?.metrics?.().find((reading) => reading.name === name)?.samples,
   })

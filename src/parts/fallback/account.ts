@@ -3,6 +3,7 @@ import type { Failure } from '../../domain/job/failure.ts'
 import type { Outcome } from '../../domain/job/outcome.ts'
 import type { Reading } from '../../domain/reading.ts'
 import type { Call } from '../../domain/wire/call.ts'
+import type { Fact } from '../../engine/part.ts'
 import { createBreaker } from './breaker.ts'
 import type { FallbackPorts } from './settings.ts'
 import { createShare } from './share.ts'
@@ -102,6 +103,11 @@ export const createAccount = (ports: FallbackPorts, origin: string) => {
     status() {
       const { calls, byFallback } = share.now()
       return { breaker: breaker.isOpen ? 'open' : 'closed', calls_10m: calls, by_fallback_10m: byFallback }
+    },
+    fact(): Fact {
+      const { calls, byFallback } = share.now()
+      const value = calls === 0 ? 0 : Math.round((byFallback / calls) * 1_000) / 1_000
+      return { value, reason: `it answered ${byFallback} of the ${calls} calls of the last ten minutes` }
     },
     metrics: (): Reading[] => [tally.metric(), share.metric(), breaker.metric('foreman_fallback_breaker_open', OPEN)],
   }

@@ -97,6 +97,7 @@ export const createFallback = (ports: FallbackPorts): Part => {
       place.close()
     },
     status: () => ({ url: place.origin, target_breaker: watch.isOpen ? 'open' : 'closed', ...account.status() }),
+    facts: () => ({ fallback_rate: account.fact() }),
     metrics: () => [...account.metrics(), watch.metric()],
   }
 }

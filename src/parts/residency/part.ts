@@ -1,10 +1,11 @@
 /** Keeps the right models loaded in the right way: joins its habits, each in a file of its own, and tells of them. */
-import type { Part, PartPorts } from '../../engine/part.ts'
+import type { Fact, Part, PartPorts } from '../../engine/part.ts'
 import { type ContextPolicy, contextPolicy, declaredContext } from './context.ts'
 import { createGpuWatch } from './gpu.ts'
 import { createGpuFault } from './gpu-fault.ts'
 import { createIdleUnload } from './idle.ts'
 import { createLoadLadder } from './load-ladder.ts'
+import { pinsInWords } from './pin.ts'
 import { createPins } from './pins.ts'
 import { createOptionReloads } from './reloads.ts'
 
@@ -87,6 +88,10 @@ export const createResidencyPart = (ports: PartPorts<ResidencySettings>): Part =
         gpu_lost: gpu.told(),
         option_reloads: byOptions.length > 0 ? byOptions : undefined,
       })
+    },
+    facts(): Readonly<Record<string, Fact>> {
+      const value = pins?.told()
+      return value === undefined ? {} : { pins: { value, reason: pinsInWords(value) } }
     },
     metrics: () => [reloads, ladder, pins, idle, gpu].flatMap((habit) => habit?.metrics() ?? []),
   }

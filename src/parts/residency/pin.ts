@@ -20,6 +20,25 @@ export interface Pin {
   isGivenUp: boolean
 }
 
+/** As it is told. */
+export interface PinTold {
+  readonly model: string
+  readonly loaded: boolean
+  readonly given_up?: string
+  readonly failures?: number
+}
+
+/** All pins in one sentence. */
+export const pinsInWords = (pins: readonly PinTold[]): string => {
+  const missing = pins.filter(({ loaded }) => !loaded)
+  if (missing.length === 0) return 'all are loaded'
+  const why = missing.map(({ model, given_up, failures }) => {
+    if (given_up !== undefined) return `${model} is not loaded: ${given_up}`
+    return failures === undefined ? `${model} is not loaded` : `${model} is not loaded, ${failures} loads of it failed`
+  })
+  return why.join('; ')
+}
+
 export const createPin = (name: string, numCtx: number | null): Pin => {
   const canonical = canonicalName(name) ?? name
   return {

@@ -5,13 +5,13 @@ import { modelOfKey } from '../../domain/wire/residency.ts'
 import type { Loaded } from '../../engine/loader.ts'
 import type { PartPorts } from '../../engine/part.ts'
 import { type Calm, createCalm, doubled, SOON_MS } from './calm.ts'
-import { createPin, isInPlace, type Pin } from './pin.ts'
+import { createPin, isInPlace, type Pin, type PinTold } from './pin.ts'
 
 export interface Pins {
   start(): void
   stop(): Promise<void>
   has(canonicalModel: string): boolean
-  told(): unknown
+  told(): readonly PinTold[]
   metrics(): readonly Reading[]
 }
 
@@ -68,7 +68,7 @@ class PinKeeper implements Pins {
     return this.#ports.pins.some(({ canonical }) => canonical === canonicalModel)
   }
 
-  told(): unknown {
+  told(): readonly PinTold[] {
     return this.#ports.pins.map((pin) => ({
       model: pin.name,
       loaded: this.#isLoaded(pin),

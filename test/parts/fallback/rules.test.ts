@@ -141,7 +141,7 @@ test('three transport faults of the target in a row: calls go to the fallback fi
 })
 
 test('more than half of at least ten calls is an alarm, and it is resolved under a quarter', async () => {
-  const { clock, target, call, until, eventsOf } = start()
+  const { clock, target, call, until, eventsOf, facts } = start()
   const alarms = () =>
     eventsOf('alarm')
       .filter(({ name }) => name === 'share')
@@ -161,6 +161,8 @@ test('more than half of at least ten calls is an alarm, and it is resolved under
   expect(alarms()).toEqual([])
   await calls(1, 'more ')
   expect(alarms()).toEqual(['raised'])
+  const reason = 'it answered 6 of the 11 calls of the last ten minutes'
+  expect(facts()).toEqual({ fallback_rate: { value: 0.545, reason } })
   target.awake = true
   await clock.advance(60_000)
   await calls(13, 'again ')

@@ -21,9 +21,28 @@ test('it is loaded at start with keep_alive -1 and its declared context, and not
     ['/api/generate', { model: 'pin', stream: false, options: { num_ctx: 8192 }, keep_alive: -1 }],
   ])
   expect(bench.status()).toEqual({ pins: [{ model: 'pin', loaded: true }] })
+  expect(bench.facts()).toEqual({ pins: { value: [{ model: 'pin', loaded: true }], reason: 'all are loaded' } })
   expect(bench.metric('foreman_pin_loaded')).toEqual([{ value: 1, labels: { model: 'pin:latest' } }])
   // Its jobs are known to need no load.
   expect(bench.engine.state.residency.residentKeys).toEqual(['registry.ollama.ai/library/pin:latest num_ctx=8192'])
+})
+
+test('GET /status has each pin, and why one is not loaded', async () => {
+  bench = createResidencyBench({ pins: ['pin', 'never'] })
+  bench.target.installed.push('pin:latest')
+  await bench.clock.advance(60_000)
+  expect(bench.facts()).toMatchObject({
+    pins: {
+      value: [
+        { model: 'pin', loaded: true },
+        { model: 'never', loaded: false },
+      ],
+      reason: 'never is not loaded',
+    },
+  })
+  await bench.close()
+  bench = createResidencyBench({})
+  expect(bench.facts()).toEqual({})
 })
 
 test('it is loaded again after each return of the target, and after each eviction, seen at the next poll', async () => {
