@@ -57,7 +57,7 @@ export interface Engine {
   /** What the target works on for the queue just now. */
   readonly working: () => readonly Working[]
   /** See PartTarget: jobs that run come back with their attempt; null asks the target at once whether it is there. */
-  declareDown(words: string | null): void
+  declareDown(part: string, words: string | null): void
   nudge(): void
   /** How long nothing has come round: neither the engine's own tick nor a turn of the dispatcher that is under way. */
   stuckMs(): number
@@ -137,8 +137,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
     refresh: createRefresh({ look: work.look, state, clock }),
     upkeep: createUpkeep({ ...work, target }),
     working: roster.working,
-    declareDown(words) {
-      state.declareDown(words)
+    declareDown(part, words) {
+      state.declareDown(part, words)
       if (words === null) void poller.poll()
       else roster.stopAll({ kind: 'lost' })
     },

@@ -83,7 +83,7 @@ export const portsOf = (name: string, deps: PartsDeps): PartPorts<never> => {
       onPolled: engine.poller.onPolled,
       onReachability: (listener) =>
         engine.state.onReachability((reachable) => void harmless(bus, name, () => listener(reachable))),
-      declareDown: engine.declareDown,
+      declareDown: (words) => engine.declareDown(name, words),
     },
     quiet: engine.quiet,
     // The table of settings was composed of these rows: the values are there under the rows' names.

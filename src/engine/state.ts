@@ -37,7 +37,7 @@ export interface TargetState {
   /** Without effect while it is said to be down. */
   reached(): void
   /** It counts as away until `null`, which says only that it may be asked again. */
-  declareDown(words: string | null): void
+  declareDown(part: string, words: string | null): void
   /** For people: which target is away, since when and why. `message` is the why where nobody has noticed it before. */
   absenceWords(message: string): string
   /** `listener` runs on every change of reachability; the returned function ends that. */
@@ -67,6 +67,8 @@ export const createTargetState = ({ emit, clock, origin = 'the target' }: Target
     psBody: null,
   }
   const residency = createResidency()
+  /** By part: it is back when none of them says so any more. */
+  const declared = new Map<string, string>()
   const listeners = new Set<(reachable: boolean) => void>()
   const setAbsence = (absence: Absence | null) => {
     const reachable = absence === null
@@ -95,9 +97,12 @@ export const createTargetState = ({ emit, clock, origin = 'the target' }: Target
       view = { ...view, ...polled }
     },
     unreached,
-    declareDown(words) {
-      view = { ...view, down: words }
-      if (words !== null) unreached(words)
+    declareDown(part, words) {
+      if (words === null) declared.delete(part)
+      else declared.set(part, words)
+      const [down = null] = declared.values()
+      view = { ...view, down }
+      if (down !== null) unreached(down)
     },
     reached() {
       if (view.reachable || view.down !== null) return

@@ -30,6 +30,20 @@ test('while the target is said to be down no poll brings it back, and nothing is
   expect(bench.engine.state.view).toMatchObject({ reachable: true, down: null })
 })
 
+test('two that say so are both believed until both have taken it back', async () => {
+  make()
+  const { engine } = bench
+  engine.declareDown('manager', 'it hangs')
+  engine.declareDown('residency', 'its GPU is gone')
+  expect(engine.state.view.down).toBe('it hangs')
+  engine.declareDown('manager', null)
+  await bench.clock.advance(60_000)
+  expect(engine.state.view).toMatchObject({ down: 'its GPU is gone', reachable: false })
+  engine.declareDown('residency', null)
+  await bench.clock.advance(60_000)
+  expect(engine.state.view).toMatchObject({ down: null, reachable: true })
+})
+
 test('a job that runs comes back with its attempt when the target is said to be down', async () => {
   const { target } = make({ workMs: 120_000 })
   await bench.submit('a')
