@@ -54,7 +54,7 @@ test('whoever comes when the target has just gone waits for FOREMAN_FALLBACK_AFT
 test('a target that is declared down is not waited for', async () => {
   const { clock, call, until, engine, noticed } = start()
   await clock.advance(1_000)
-  engine.declareDown('it is in quarantine')
+  engine.declareDown('manager', 'it is in quarantine')
   const beganMs = clock.monotonicMs()
   const result = call('a')
   await until(() => result.isOver, 60_000, 10)
