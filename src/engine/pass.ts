@@ -116,13 +116,8 @@ const again = (body: ReplyBody, { pieces, next }: Opening): ReplyBody => {
 const beginning = ({ pieces }: Opening): Uint8Array =>
   pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : concat(pieces)
 
-/** Passes an answer on in one piece; one that is large and a model's goes on as it comes. */
-export const passWhole = async (deps: PassDeps, reply: Answered, caller: Caller): Promise<Outcome> => {
-  const body = endedWhenComplete(reply.body, deps.clock, isJson)
-  const opening = await readOpening(body, deps.saw, (_, total) => reply.status < 300 && total > HELD_BYTES_MAX)
-  if (opening.next === null && whoseStream('', opening.pieces[0] ?? new Uint8Array(0)).kind === 'ollama')
-    return passLarge(deps, reply, caller, opening)
-  const read = await readOwnAnswer(deps, { ...reply, body: again(body, opening) }, caller)
+/** What is whole is the caller's, or says why it is not. */
+const giveWhole = (read: Awaited<ReturnType<typeof readOwnAnswer>>, caller: Caller): Outcome => {
   if (read.kind !== 'answer') return read
   const { answer } = read
   if (answer.status >= 300) return outcomeOfRefusal(answer, errorText(answer.body) ?? '', retryAfterMs(answer.headers))
@@ -132,6 +127,17 @@ export const passWhole = async (deps: PassDeps, reply: Answered, caller: Caller)
   // One that its repeat limit cut off is what Ollama gives its client.
   caller.answer(answer)
   return { kind: 'done', usage }
+}
+
+/** Passes an answer on in one piece; one that is large and a model's goes on as it comes. */
+export const passWhole = async (deps: PassDeps, reply: Answered, caller: Caller): Promise<Outcome> => {
+  // Most come with their head.
+  if (reply.body.complete !== null) return giveWhole(await readOwnAnswer(deps, reply, caller), caller)
+  const body = endedWhenComplete(reply.body, deps.clock, isJson)
+  const opening = await readOpening(body, deps.saw, (_, total) => reply.status < 300 && total > HELD_BYTES_MAX)
+  if (opening.next === null && whoseStream('', opening.pieces[0] ?? new Uint8Array(0)).kind === 'ollama')
+    return passLarge(deps, reply, caller, opening)
+  return giveWhole(await readOwnAnswer(deps, { ...reply, body: again(body, opening) }, caller), caller)
 }
 
 /** A failure that came with status 200. */
