@@ -108,6 +108,68 @@ test('a model whose file is broken is replaced once the registry has answered, a
   expect(foreman.lines.some((line) => line.includes('"alarm":"model_mended"'))).toBe(true)
 })
 
+const chat = (model: string) =>
+  fetch(`${foreman?.url}/api/generate`, {
+    method: 'POST',
+    body: JSON.stringify({ model, prompt: 'hi', stream: false }),
+  })
+const toldOf = (name: string) => foreman?.lines.filter((line) => line.includes(`"alarm":"${name}`)) ?? []
+
+test('a trial gives way at once to a job, and is made again later', async () => {
+  simulator = await startSimulator({ models: [{ name: 'tiny' }], loadMs: 700 })
+  foreman = await runForeman(
+    simulator.url,
+    { FOREMAN_ENSURE_MODELS: 'fresh', FOREMAN_POLL_INTERVAL: '30s' },
+    { plans: [models], clock: createHastyClock(100) },
+  )
+  await foreman.logged('model_ensured')
+  await simulator.waitFor(({ requests }) => (requests['/api/generate'] ?? 0) === 1)
+  expect((await chat('tiny')).status).toBe(200)
+  expect(simulator.counters().aborts).toBe(1)
+  expect(await foreman.logged('model_verified')).toMatchObject({ model: 'fresh' })
+  expect(toldOf('model_broken')).toEqual([])
+})
+
+test('a trial without an answer says nothing of the model, and is made again', async () => {
+  simulator = await startSimulator({ models: [{ name: 'tiny' }] })
+  simulator.fault({ kind: 'reset', phase: 'before-headers', path: '/api/generate', times: 1 })
+  foreman = await runForeman(
+    simulator.url,
+    { FOREMAN_ENSURE_MODELS: 'fresh' },
+    { plans: [models], clock: createHastyClock(100) },
+  )
+  expect(await foreman.logged('model_verified')).toMatchObject({ model: 'fresh' })
+  expect(toldOf('model_broken')).toEqual([])
+})
+
+test('a model that failed its trial is well again as soon as a job of it is done', async () => {
+  simulator = await startSimulator({ models: [{ name: 'tiny' }] })
+  simulator.fault({ kind: 'error-before', text: 'model requires more memory', path: '/api/generate', times: 1 })
+  foreman = await runForeman(
+    simulator.url,
+    { FOREMAN_ENSURE_MODELS: 'fresh' },
+    { plans: [models], clock: createHastyClock(100) },
+  )
+  await foreman.logged('alarm')
+  expect(await alarms()).toMatchObject([{ name: 'model_broken fresh' }])
+  expect((await chat('fresh')).status).toBe(200)
+  expect(await alarms()).toEqual([])
+})
+
+test('a model that was gone is told of when it is back, and one that goes again within the hour stays told', async () => {
+  const { foreman, simulator } = await start('tiny', { models: [{ name: 'tiny' }] })
+  const remove = () =>
+    fetch(`${simulator.url}/api/delete`, { method: 'DELETE', body: JSON.stringify({ model: 'tiny' }) })
+  await simulator.waitFor(({ requests }) => (requests['/api/tags'] ?? 0) >= 3)
+  await remove()
+  expect(await foreman.logged('alarm')).toMatchObject({ alarm: 'model_mended', state: 'happened' })
+  await remove()
+  const polls = asked('/api/tags')
+  await simulator.waitFor(({ requests }) => (requests['/api/tags'] ?? 0) > polls + 3)
+  expect(await alarms()).toMatchObject([{ name: 'model_missing tiny', words: expect.stringContaining('gone again') }])
+  expect(asked('/api/pull')).toBe(1)
+})
+
 test('with nothing to keep nothing is asked', async () => {
   const { simulator } = await start('', { models: [{ name: 'tiny' }] })
   await simulator.waitFor(({ requests }) => (requests['/api/tags'] ?? 0) >= 3)

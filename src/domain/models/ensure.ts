@@ -57,7 +57,7 @@ const isOk = (asked: Asked): asked is Extract<Asked, { kind: 'answered' }> =>
   asked.kind === 'answered' && asked.status === 200
 
 /** Whether the target lists it; the list is the target's own, and no registry is asked. */
-const isListed = async (port: ModelsPort, model: string): Promise<boolean | Failed> => {
+export const isListed = async (port: ModelsPort, model: string): Promise<boolean | Failed> => {
   const asked = await port.ask('GET', '/api/tags')
   const inventory = isOk(asked) ? inventoryFrom(asked.json) : null
   if (inventory === null) return failed(`the target does not list its models: ${errorOf(asked)}`)
@@ -150,17 +150,24 @@ const create = async (
   return problem === null ? null : failed(`${model} cannot be created from ${path}: ${problem.message}`)
 }
 
+/** `silent`: the target did not answer, which says nothing of the model. */
+export type Tried =
+  | { readonly kind: 'works' }
+  | { readonly kind: 'fails'; readonly message: string }
+  | { readonly kind: 'silent'; readonly message: string }
+
 /** One token, or one vector: what a model cannot do is no reason to call it broken. */
 export const tryOut = async (
   port: Pick<ModelsPort, 'ask'>,
   model: string,
   capabilities: readonly string[],
-): Promise<string | null> => {
+): Promise<Tried> => {
   const isEmbedder = capabilities.includes('embedding') && !capabilities.includes('completion')
   const asked = isEmbedder
     ? await port.ask('POST', '/api/embed', { model, input: 'test' })
     : await port.ask('POST', '/api/generate', { model, prompt: 'test', stream: false, options: { num_predict: 1 } })
-  return isOk(asked) ? null : errorOf(asked)
+  if (asked.kind === 'failed') return { kind: 'silent', message: asked.message }
+  return isOk(asked) ? { kind: 'works' } : { kind: 'fails', message: errorOf(asked) }
 }
 
 const describe = async (port: ModelsPort, model: string) => {
@@ -199,7 +206,8 @@ export const ensureModel = async (
   const how = listed ? 'there' : modelfile === null ? 'pulled' : 'created'
   if (!options.isVerified) return { kind: 'ensured', how, ...described, verifiedMs: null }
   const beganAt = options.now()
-  const problem = await tryOut(port, model, capabilities)
-  if (problem !== null) return failed(`${model} is there and does not work: ${problem}`)
+  const tried = await tryOut(port, model, capabilities)
+  if (tried.kind === 'fails') return failed(`${model} is there and does not work: ${tried.message}`)
+  if (tried.kind === 'silent') return failed(`${model} is there and could not be tried out: ${tried.message}`)
   return { kind: 'ensured', how, ...described, verifiedMs: Math.round(options.now() - beganAt) }
 }

@@ -1,5 +1,5 @@
 /** Keeps the models of FOREMAN_ENSURE_MODELS on the target: missing ones come, changed ones are told, broken ones are mended once; it must never ask a registry for what is there. */
-import { ensureModel, tryOut } from '../../domain/models/ensure.ts'
+import { ensureModel, isListed, type Tried, tryOut } from '../../domain/models/ensure.ts'
 import type { Progress } from '../../domain/models/transfer.ts'
 import type { Wanted } from '../../domain/models/wanted.ts'
 import { canonicalName } from '../../domain/wire/model-name.ts'
@@ -8,6 +8,8 @@ import type { ModelState, ModelsPorts } from './ports.ts'
 import { createSeen } from './store.ts'
 
 const AGAIN_MS = 3_600_000
+// A trial that had to give way: each may push out a model that is worked with.
+const TRY_AGAIN_MS = 60_000
 const LOG_EVERY_SHARE = 0.1
 // Words of a load that fails for the file's sake, not for want of memory.
 const BROKEN_FILE =
@@ -44,6 +46,10 @@ export class Keeper {
         this.#suspects.add(wanted.model)
         this.#look()
       }),
+      bus.on('job_done', 'models', ({ model, servedBy }) => {
+        const wanted = servedBy === undefined ? this.#wanted(model) : undefined
+        if (wanted !== undefined && this.#states.get(wanted.model)?.state === 'broken') this.#set(wanted.model, 'there')
+      }),
     ]
   }
 
@@ -73,6 +79,8 @@ export class Keeper {
   }
 
   async #lookOnce(): Promise<void> {
+    // A job may fail before the first list is there: nothing is missing for that.
+    if (this.#ports.target.view().lastPollAt === null) return
     for (const wanted of this.#ports.settings.ensureModels) {
       if (this.#halt.signal.aborted || !this.#ports.target.view().reachable) return
       const name = canonicalName(wanted.model) ?? wanted.model
@@ -114,7 +122,13 @@ export class Keeper {
 
   async #bring(wanted: Wanted): Promise<void> {
     const { model } = wanted
-    if (!this.#mayAsk(model)) return
+    const state = this.#states.get(model)?.state
+    if (!this.#mayAsk(model)) {
+      // A poll from before it came says nothing.
+      if (state === 'there' && (await isListed(this.#port, model)) === false)
+        this.#set(model, 'missing', `${model} came within the last hour and is gone again: something deletes it`)
+      return
+    }
     const { notice, clock } = this.#ports
     this.#set(model, 'coming', 'it is asked for')
     notice('info', 'model_missing', { model })
@@ -122,49 +136,71 @@ export class Keeper {
     const result = await ensureModel(this.#port, wanted, options)
     if (this.#halt.signal.aborted) return
     if (result.kind === 'failed') {
+      // The target went, not the registry: it goes on as soon as the target is back.
+      if (typeof (await isListed(this.#port, model)) === 'object') {
+        this.#askedAtMs.delete(model)
+        this.#states.set(model, { state: 'unknown', words: 'the target went away while it came' })
+        return
+      }
       this.#set(model, 'missing', result.message)
       notice('warn', 'model_not_ensured', { model, message: result.message })
       return
     }
     const { how, parameterSize, sizeBytes } = result
-    notice('info', 'model_ensured', { model, how, parameters: parameterSize, bytes: sizeBytes })
     this.#set(model, 'there')
+    if (how === 'there') {
+      this.#askedAtMs.delete(model)
+      return
+    }
+    notice('info', 'model_ensured', { model, how, parameters: parameterSize, bytes: sizeBytes })
+    const wasThere = this.#seen.digestOf(canonicalName(model) ?? model) !== null
+    if (wasThere) this.#ports.happened('model_mended', `${model} was gone and was ${how} again`)
     // Nobody's model has to go for it: it is tried when nobody works, and not waited for.
     void this.#tryInQuiet(model).catch((error: unknown) => notice('error', 'models_failed', { message: String(error) }))
   }
 
   async #tryInQuiet(model: string): Promise<void> {
     const { signal } = this.#halt
-    while (!signal.aborted && (await this.#ports.quiet.run(() => this.#try(model), signal)).kind === 'gave-way');
+    while (!signal.aborted) {
+      const tried = await this.#ports.quiet.run((until) => this.#try(model, until), signal)
+      if (tried.kind === 'over' || (tried.kind === 'ran' && tried.value.kind !== 'silent')) return
+      await this.#port.pause(TRY_AGAIN_MS)
+    }
   }
 
-  async #try(model: string): Promise<string | null> {
+  /** Given up at once when a job comes: nobody waits for it. */
+  async #try(model: string, until: AbortSignal): Promise<Tried> {
     const { target, notice, clock } = this.#ports
     const beganAtMs = clock.monotonicMs()
     const capabilities = target.view().inventory.get(canonicalName(model) ?? model)?.capabilities ?? []
-    const problem = await tryOut(this.#port, model, capabilities)
-    if (this.#halt.signal.aborted) return problem
-    if (problem === null) {
+    const port = createModelsPort(this.#ports, until)
+    const tried = await tryOut(port, model, capabilities)
+    // Deleted meanwhile: it is missing and not broken, and the next look tells.
+    const isGone = tried.kind === 'fails' && (await isListed(port, model)) === false
+    if (until.aborted || isGone) return tried
+    if (tried.kind === 'works') {
       notice('info', 'model_verified', { model, took_ms: Math.round(clock.monotonicMs() - beganAtMs) })
       this.#set(model, 'there')
-    } else this.#set(model, 'broken', `${model} is there and does not work: ${problem}`)
-    return problem
+    } else if (tried.kind === 'fails')
+      this.#set(model, 'broken', `${model} is there and does not work: ${tried.message}`)
+    return tried
   }
 
   /** Tried first; then the registry must answer before anything is deleted. Once an hour at most. */
   async #mend(wanted: Wanted): Promise<void> {
     const { model, modelfile } = wanted
     this.#suspects.delete(model)
-    const tried = await this.#ports.quiet.run(() => this.#try(model), this.#halt.signal)
-    if (tried.kind !== 'ran') return void this.#suspects.add(model)
-    if (tried.value === null || !BROKEN_FILE.test(tried.value) || modelfile !== null || !this.#mayAsk(model)) return
+    const ran = await this.#ports.quiet.run((until) => this.#try(model, until), this.#halt.signal)
+    if (ran.kind !== 'ran' || ran.value.kind === 'silent') return void this.#suspects.add(model)
+    const tried = ran.value
+    if (tried.kind === 'works' || !BROKEN_FILE.test(tried.message) || modelfile !== null || !this.#mayAsk(model)) return
     const body = { model, stream: true }
     let said = ''
     const known = await this.#port.follow('/api/pull', body, (line) => {
       said = line
     })
     if (known.kind === 'failed' || !said.includes('"success"')) return
-    this.#ports.notice('warn', 'model_replaced', { model, message: tried.value })
+    this.#ports.notice('warn', 'model_replaced', { model, message: tried.message })
     const { send } = this.#ports.target
     const bytes = new TextEncoder().encode(JSON.stringify({ model }))
     const reply = await send(

@@ -54,7 +54,9 @@ export const createModelsPort = ({ target, clock }: ModelsPorts, signal: AbortSi
   async ask(_, path, body): Promise<Asked> {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
     const asked = await target.ask(path, { ...sent, signal, wholeTimeoutMs: ASK_MS })
-    return asked.kind === 'answered' ? { kind: 'answered', status: 200, json: asked.json } : asked
+    if (asked.kind === 'answered') return { kind: 'answered', status: 200, json: asked.json }
+    const { reached, message } = asked
+    return reached ? { kind: 'answered', status: 500, json: { error: message } } : { kind: 'failed', message }
   },
   follow: follow(target, signal),
   async readText(path) {
