@@ -152,7 +152,11 @@ export class Keeper {
     const nowMs = clock.monotonicMs()
     // What is dead carries no transfer; what only hangs for jobs may still be loading gigabytes.
     const isDue = ladder.next(trouble.cause, trouble.sinceMs).atMs <= nowMs
-    if (!isDue || (isTransferring() && server.hasEnded() !== true)) return
+    if (!isDue) return
+    if (isTransferring() && server.hasEnded() !== true) {
+      told.waitsForTransfer(trouble)
+      return
+    }
     this.#standing = { kind: 'restarting' }
     const attempt = ladder.tried(trouble.cause, nowMs)
     const begun = await server.restart(signal)

@@ -71,6 +71,12 @@ export const createTold = ({ notice, alarm, happened, target, clock }: TellPorts
       if (inMs > 0) alarm('down', what)
       if (isQuarantined) alarm('quarantine', `${what}; ${next}`)
     },
+    /** That may take hours: callers and a person know why nothing happens. */
+    waitsForTransfer({ cause, evidence }: Trouble) {
+      const words = `Ollama is down (${cause}): ${evidence}; it is restarted when the transfer of a model is over`
+      target.declareDown(words)
+      alarm('down', words)
+    },
     restarted(restart: Restart) {
       restarts++
       last = { ...restart, isOk: true }

@@ -111,9 +111,13 @@ test('while a pull runs a server that lives is not restarted', async () => {
   world.hangs = true
   await world.bench.clock.advance(20 * MINUTE)
   expect(world.starts.length).toBe(1)
+  // A person and callers know why nothing happens.
+  expect(world.alarms('down')).toEqual(['raised'])
+  expect(world.bench.engine.state.view.down).toContain('when the transfer of a model is over')
   isPulling = false
   await world.bench.clock.advance(MINUTE)
   expect(world.starts.length).toBe(2)
+  expect(world.alarms('down')).toEqual(['raised', 'resolved'])
 })
 
 test('a load that hangs and that nothing softer helped is a cause of its own', async () => {
