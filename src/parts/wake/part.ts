@@ -14,6 +14,14 @@ const BURST_EVERY_MS = 30_000
 const TRY_FOR_MS = 600_000
 // Whoever waits in the queue says so at once; this is for the others.
 const LOOK_EVERY_MS = 5_000
+// Polls come at least so often while somebody waits.
+const ANSWERED_WITHIN_MS = 60_000
+
+/** Whoever manages it says that it is down, but it answers. */
+const isUp = ({ target, clock }: WakePorts): boolean => {
+  const { down, lastPollAt } = target.view()
+  return down !== null && lastPollAt !== null && clock.now() - lastPollAt <= ANSWERED_WITHIN_MS
+}
 
 /** Waking for one target; without an address it does nothing. */
 export const createWake = (ports: WakePorts, send: SendPacket = sendPacket): Part => {
@@ -51,7 +59,7 @@ export const createWake = (ports: WakePorts, send: SendPacket = sendPacket): Par
     if (target.view().reachable) return
     cancelLook = clock.after(LOOK_EVERY_MS, look)
     const nowMs = clock.monotonicMs()
-    if (!isAwaited()) {
+    if (!isAwaited() || isUp(ports)) {
       triedSinceMs = null
       return
     }

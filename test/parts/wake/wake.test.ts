@@ -115,6 +115,22 @@ test('a job that nobody waits for counts as somebody', async () => {
   expect(bursts.length).toBe(3)
 })
 
+test('a target that is declared down but answers is not woken; one that falls asleep meanwhile is', async () => {
+  const { bench, bursts, noticed } = start()
+  await bench.clock.advance(60_000)
+  bench.engine.declareDown('residency', 'it runs on the CPU')
+  const call = bench.call('a')
+  await bench.clock.advance(300_000)
+  expect(bursts).toEqual([])
+  bench.target.awake = false
+  await bench.clock.advance(180_000)
+  expect(bursts.length).toBeGreaterThanOrEqual(2)
+  bench.target.awake = true
+  bench.engine.declareDown('residency', null)
+  await bench.until(() => call.isOver)
+  expect(noticed('target_woken').length).toBe(1)
+})
+
 test('a target that was woken is told apart from one that comes by itself', async () => {
   const { bench, noticed } = start()
   await asleep(bench)
