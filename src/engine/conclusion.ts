@@ -189,7 +189,8 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
       return () => write(job, verdict, { outcome, artifacts: ran.artifacts })
     },
     concludeAside(job, caller, verdict, outcome) {
-      announce(job, verdict, outcome)
+      const told = eventOf(job, verdict, outcome, clock.now())
+      emit(told.event === 'job_requeued' ? { ...told, isAside: true } : told)
       if (verdict.to === 'failed') tellFailure(caller, verdict)
       if (verdict.to !== 'queued') deps.release(job.id)
       const artifacts = verdict.to === 'done' ? (caller.artifacts() ?? []) : []

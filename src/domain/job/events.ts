@@ -56,6 +56,8 @@ export type EngineEvent =
         readonly outcome: Outcome['kind']
         readonly deferred: boolean
         readonly retryInMs: number
+        /** It was not the target that could not do it. */
+        readonly isAside?: true
       })
   | { readonly event: 'settle_retried'; readonly jobId: string; readonly error: unknown }
   /** Jobs held slots although nobody ran them: they have been put back. */

@@ -19,7 +19,7 @@ const OPEN = '1 while the fallback is not asked, or only on trial, because it fa
 const isFault = (outcome: Outcome): boolean =>
   outcome.kind === 'unreached' ||
   outcome.kind === 'lost' ||
-  outcome.kind === 'away' ||
+  (outcome.kind === 'away' && !outcome.isThere) ||
   (outcome.kind === 'broken' && outcome.cut === true)
 
 const wordsOf = (outcome: Outcome): string => {

@@ -9,8 +9,8 @@ import type { Errand } from '../../engine/elsewhere.ts'
 import { turn } from '../../engine/turn.ts'
 import { type ModelMap, substituteFor } from './models.ts'
 
-// Between its client and this foreman: another foreman behind it has nothing to do with them.
-const ours: ReadonlySet<string> = new Set(['x-foreman-fallback', 'x-foreman-heartbeat', 'x-foreman-patience'])
+// Between its client and this foreman: another foreman behind it has nothing to do with them, nor has anybody with the client's cookies.
+const ours: ReadonlySet<string> = new Set(['cookie', 'x-foreman-fallback', 'x-foreman-heartbeat', 'x-foreman-patience'])
 
 type Sent = Pick<Caller, 'call' | 'headers' | 'body' | 'bodyAsSent' | 'patience'>
 
@@ -25,11 +25,14 @@ export const nameFor = (map: ModelMap, { canonicalModel, model }: Call): string 
 const canRename = ({ call, headers }: Sent): boolean =>
   call.route.path !== '/v1/audio/transcriptions' && headerOf(headers, 'content-encoding') === ''
 
-/** Whether the fallback can be sent this at all. */
-export const isSendable = (map: ModelMap, sent: Sent): boolean => {
+/** Whether something stands in for its model, and by a name that it can be given. */
+export const isNameable = (map: ModelMap, sent: Sent): boolean => {
   const name = nameFor(map, sent.call)
-  return name !== null && !sent.call.unloads && (name === sent.call.model || canRename(sent))
+  return name !== null && (name === sent.call.model || canRename(sent))
 }
+
+/** Whether the fallback can be sent this in the target's place. */
+export const isSendable = (map: ModelMap, sent: Sent): boolean => !sent.call.unloads && isNameable(map, sent)
 
 const renamed = async (body: Uint8Array, name: string): Promise<Uint8Array> => {
   const scan = await scanInTurns(body, (key) => foldKey(key) === 'model', turn)

@@ -9,7 +9,7 @@ import type { Part } from '../../engine/part.ts'
 import type { Rescuer, Way } from '../../engine/rescue.ts'
 import type { Stopper } from '../../engine/stopper.ts'
 import { createAccount } from './account.ts'
-import { errandFor, isSendable, nameFor } from './errand.ts'
+import { errandFor, isNameable, isSendable, nameFor } from './errand.ts'
 import { policyOf } from './policy.ts'
 import type { FallbackPorts } from './settings.ts'
 import { createTargetWatch } from './target-watch.ts'
@@ -21,14 +21,25 @@ const marksOf = (who: 'target' | 'fallback', model: string): HeaderPairs => [
   ['X-Foreman-Model', model],
 ]
 
-// The fallback's own no to anybody, not to this request: a missing key, plan or model.
-const refusesAll: ReadonlySet<number> = new Set([401, 402, 403, 404, 405])
+// The fallback's own no to anybody, not to this request: a missing key or plan.
+const refusesAll: ReadonlySet<number> = new Set([401, 402])
+// The same for one model or route: it may well help with others.
+const refusesSome: ReadonlySet<number> = new Set([403, 404, 405])
 
 /** What a refusal says about the fallback rather than about the request is no answer to its caller. */
-const judged = (outcome: Outcome, origin: string): Outcome =>
-  outcome.kind === 'refused' && refusesAll.has(outcome.answer.status)
-    ? { kind: 'away', message: `${origin} answered ${outcome.answer.status}: ${outcome.message}`, retryAfterMs: null }
-    : outcome
+const judged = (outcome: Outcome, origin: string): Outcome => {
+  if (outcome.kind !== 'refused') return outcome
+  const { status } = outcome.answer
+  const away = {
+    kind: 'away',
+    message: `${origin} answered ${status}: ${outcome.message}`,
+    retryAfterMs: null,
+  } as const
+  if (refusesSome.has(status)) return { ...away, isThere: true }
+  return refusesAll.has(status) ? away : outcome
+}
+
+const unnameable: Outcome = { kind: 'unreached', message: 'the name of its model cannot be changed' }
 
 interface Serving {
   readonly ports: FallbackPorts
@@ -42,6 +53,8 @@ const createServe =
     const { call } = caller
     const { fallbackModels: models } = ports.settings
     const model = nameFor(models, call) ?? call.model
+    // By the target's name it might be answered by another model than is said.
+    if (!isNameable(models, caller)) return unnameable
     caller.mark?.(marksOf('fallback', model))
     const end = account.begin(call, model, why)
     const outcome = judged(await place.serve(caller, await errandFor(models, caller), stopper), place.origin)

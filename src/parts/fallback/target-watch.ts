@@ -26,8 +26,8 @@ export const createTargetWatch = ({ bus, target, clock, notice }: FallbackPorts)
     },
     start() {
       subscriptions.push(
-        bus.on('job_requeued', 'fallback', ({ outcome }) => {
-          if (transportFaults.has(outcome)) breaker.fault()
+        bus.on('job_requeued', 'fallback', ({ outcome, isAside }) => {
+          if (isAside === undefined && transportFaults.has(outcome)) breaker.fault()
         }),
         bus.on('job_done', 'fallback', ({ servedBy }) => {
           if (servedBy === undefined && !breaker.isOpen) breaker.well()

@@ -136,6 +136,26 @@ test('a call may ask for no fallback, or for nothing else; a target that is ther
   expect(metrics).toContain('foreman_fallback_calls_total{reason="asked",result="served"} 1')
 })
 
+test('compressed bytes are never sent by another name than is said, not even where nothing but the fallback is asked for', async () => {
+  const fallback = startFallback()
+  fallback.says = () => Response.json({ id: 'chatcmpl-1', object: 'chat.completion', choices: [] })
+  const { url } = await start(nowhere(), {
+    FOREMAN_FALLBACK_URL: fallback.url,
+    FOREMAN_FALLBACK_MODELS: 'tiny=small,small=same',
+  })
+  const send = (model: string) =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      body: Bun.zstdCompressSync(JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] })),
+      headers: { 'Content-Encoding': 'zstd', 'X-Foreman-Fallback': 'only', Cookie: 'session=of-this-client' },
+    })
+  const renamed = await send('tiny')
+  expect([renamed.status, fallback.asked.length]).toEqual([503, 0])
+  const same = await send('small')
+  expect([same.headers.get('x-foreman-served-by'), fallback.asked.length]).toEqual(['fallback', 1])
+  expect(fallback.asked[0]?.headers.get('cookie')).toBeNull()
+})
+
 test('embeddings that go past the queue are answered too', async () => {
   const fallback = startFallback()
   const { url } = await start(nowhere(), { FOREMAN_FALLBACK_URL: fallback.url, FOREMAN_EMBED: 'bypass' })

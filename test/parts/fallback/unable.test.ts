@@ -32,10 +32,10 @@ const startEcho = (port = 0) => {
   return server
 }
 
-const chat = (url: string, headers: Record<string, string> = {}) =>
+const chat = (url: string, headers: Record<string, string> = {}, model = 'tiny') =>
   fetch(`${url}/api/chat`, {
     method: 'POST',
-    body: JSON.stringify({ model: 'tiny', messages: [{ role: 'user', content: 'hi' }] }),
+    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] }),
     headers,
   })
 
@@ -104,9 +104,21 @@ test('after three faults in a row the fallback is left alone, and that is an ala
   const foreman = await start(nowhere(), fallback.url, { FOREMAN_UNREACHABLE_DEADLINE: '300ms' })
   for (let i = 0; i < 6; i++) expect((await timed(chat(foreman.url))).status).toBe(503)
   expect(fallback.asked.length).toBe(3)
+  // The target has nothing to do with it.
+  expect(foreman.lines.filter((line) => line.includes('"breaker_opened"')).length).toBe(1)
   const health = (await (await fetch(`${foreman.url}/healthz`)).json()) as { parts: { fallback: { breaker: string } } }
   expect(health.parts.fallback.breaker).toBe('open')
   expect(await foreman.logged('breaker_opened')).toMatchObject({ of: 'fallback' })
+})
+
+test('a model that the fallback does not have keeps nobody else from it', async () => {
+  const fallback = startEcho()
+  fallback.says = () => Response.json({ error: "model 'rare' not found" }, { status: 404 })
+  const foreman = await start(nowhere(), fallback.url, { FOREMAN_UNREACHABLE_DEADLINE: '300ms' })
+  for (let i = 0; i < 4; i++) expect((await timed(chat(foreman.url, {}, 'rare'))).status).toBe(503)
+  fallback.says = null
+  expect(await timed(chat(foreman.url))).toMatchObject({ status: 200, by: 'fallback' })
+  expect(foreman.lines.join('')).not.toContain('breaker_opened')
 })
 
 test('a busy one is not asked again before it said, and that is no fault', async () => {
