@@ -85,6 +85,12 @@ const eventOf = (job: ActiveJob, verdict: Verdict, outcome: Outcome, now: number
   }
 }
 
+/** The same where it was not the target that worked. */
+const asideEventOf = (...end: Parameters<typeof eventOf>): EngineEvent => {
+  const event = eventOf(...end)
+  return event.event === 'job_requeued' ? { ...event, isAside: true } : event
+}
+
 /** What a caller is told names the target and since when it is away. */
 const withWords = (outcome: Outcome, { absenceWords }: TargetState): Outcome => {
   if (outcome.kind === 'unreached') return { ...outcome, message: absenceWords(outcome.message) }
@@ -189,8 +195,7 @@ export const createConclusions = (deps: ConclusionDeps): Conclusions => {
       return () => write(job, verdict, { outcome, artifacts: ran.artifacts })
     },
     concludeAside(job, caller, verdict, outcome) {
-      const told = eventOf(job, verdict, outcome, clock.now())
-      emit(told.event === 'job_requeued' ? { ...told, isAside: true } : told)
+      emit(asideEventOf(job, verdict, outcome, clock.now()))
       if (verdict.to === 'failed') tellFailure(caller, verdict)
       if (verdict.to !== 'queued') deps.release(job.id)
       const artifacts = verdict.to === 'done' ? (caller.artifacts() ?? []) : []
