@@ -196,7 +196,10 @@ const attempt = async (deps: RunDeps, seat: Seat, { caller, draft, alive }: Try)
     const queueMs = Math.max(0, clock.now() - job.createdAt)
     emit({ event: 'job_working', ...fieldsOf(job), queueMs })
     caller.working(queueMs)
-    const outcome = await work({ target: deps.target, clock, probe: deps.probe, stopper, saw }, caller, { headers: caller.headers, body: draft.body })
+    const outcome = await work({ target: deps.target, clock, probe: deps.probe, stopper, saw }, caller, {
+      headers: caller.headers,
+      body: draft.body,
+    })
     if (isRefused && outcome.kind === 'done') deps.abilities.wasWrong(caller.call)
     noteResidency(deps, caller, outcome)
     return outcome
