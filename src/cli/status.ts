@@ -4,8 +4,8 @@ import { type Command, exitCode, type Io } from './command.ts'
 import { booleanOf, fieldOf, listOf, numberOf, textOf } from './fields.ts'
 import { readFlags } from './flags.ts'
 import { oneLine } from './job.ts'
-import { renderWhy } from './status-why.ts'
-import { createStyle, humanSpan, renderPairs, type Style } from './table.ts'
+import { renderHanging, renderWhy, wordsOf } from './status-why.ts'
+import { createStyle, humanSpan, type Style } from './table.ts'
 
 const help = `foreman status shows how a running foreman and its target are doing.
 
@@ -54,7 +54,7 @@ const render = (health: unknown, url: string, io: Io, style: Style) => {
   const status = textOf(health, 'status') ?? 'unknown'
   const reason = textOf(health, 'reason')
   const isReachable = booleanOf(health, 'target', 'reachable') ?? false
-  return renderPairs(
+  return renderHanging(
     [
       ['foreman', `${url} ${isDegraded ? style.bad(`${status}, degraded`) : style.good(status)}`],
       ['target', targetText(health, io, style)],
@@ -68,6 +68,7 @@ const render = (health: unknown, url: string, io: Io, style: Style) => {
       ),
       ['last poll', ago(fieldOf(health, 'last_poll'), io)],
     ],
+    io,
     style,
   )
 }
@@ -103,22 +104,15 @@ const workerTexts = (health: unknown): string[] => {
   return slots.length > 0 ? slots : [textOfOne(fieldOf(health, 'worker'))]
 }
 
-/** A value as a person reads it: `model pin, loaded true; model other, loaded false`. */
-const wordsOf = (told: unknown): string => {
-  if (Array.isArray(told)) return told.map(wordsOf).join('; ')
-  if (typeof told !== 'object' || told === null) return String(told)
-  return Object.entries(told)
-    .map(([name, value]) => `${name} ${wordsOf(value)}`)
-    .join(', ')
-}
-
 /** What a part tells of itself, whichever parts there are: a line for each thing it has to say. */
 const partTexts = (health: unknown): (readonly [string, string])[] => {
   const parts = fieldOf(health, 'parts')
   if (typeof parts !== 'object' || parts === null) return []
   return Object.entries(parts).flatMap(([name, told]) => {
     const isTable = typeof told === 'object' && told !== null && !Array.isArray(told)
-    const lines = isTable ? Object.entries(told).map(([key, value]) => `${key}: ${wordsOf(value)}`) : [wordsOf(told)]
+    const lines = isTable
+      ? Object.entries(told).flatMap(([key, value]) => (value === null ? [] : [`${key}: ${wordsOf(value)}`]))
+      : [wordsOf(told)]
     return lines.map((line, i) => [i === 0 ? oneLine(name, 40) : '', oneLine(line, 300)] as const)
   })
 }

@@ -88,9 +88,26 @@ last poll  12s ago
     const { url } = stubOf({ '/status': () => Response.json(health({ degraded: true, target, last_poll: null })) })
     const { code, out } = await run(['status'], { FOREMAN_URL: url })
     expect(code).toBe(1)
-    expect(out).toContain('cannot be reached (away for 12m), jobs wait for it')
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('cannot be reached (away for 12m), jobs wait for it')
     expect(out).toContain('loaded     not known while it is away')
     expect(out).toContain('last poll  never')
+  })
+
+  test('no line is wider than 80 columns, and what is not known is left out', async () => {
+    const words = `Ollama is down (hung): ${'no token of qwen3:8b within 15 s, '.repeat(6)}and nothing helped`
+    const told = {
+      parts: { manager: { words, pid: null, last_restart: { cause: 'hung', evidence: words, ok: true } } },
+      alarms: [{ part: 'manager', name: 'down', words, since: new Date().toISOString() }],
+      reasons: { health: words, pins: 'all are loaded' },
+      health: 'down',
+      pins: [{ model: 'qwen3:8b', loaded: true }],
+      lately: [{ at: new Date().toISOString(), part: 'manager', name: 'down', state: 'raised', words }],
+    }
+    const { url } = stubOf({ '/status': () => Response.json(health(told)) })
+    const { out } = await run(['status', '--why'], { FOREMAN_URL: url })
+    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
+    expect(out).not.toContain('null')
+    expect(out).toMatch(/pins +model qwen3:8b, loaded true: all are loaded/)
   })
 
   test('says why it is degraded, names every job that runs, and passes on what parts tell', async () => {
