@@ -16,23 +16,42 @@ export interface LeadsDeps {
   readonly state: Pick<TargetState, 'absenceWords' | 'onReachability' | 'view'>
   readonly callerOf: (job: ActiveJob) => Caller | undefined | Promise<Caller | undefined>
   readonly bus: Pick<Bus, 'emit' | 'on'>
-  readonly clock: Pick<Clock, 'after'>
+  readonly clock: Pick<Clock, 'after' | 'monotonicMs'>
 }
 
 // A fallback that could not help may be able to by then.
 const AGAIN_MS = 30_000
+// One that was not helped lets those behind it go first for so long.
+const STEPS_BACK_MS = 90_000
+// Whose bodies are read to find one that can be helped.
+const AHEAD = 20
 
 /** Begins to look; the returned function ends that. */
 export const startLeads = ({ queue, aside, rescuers, state, callerOf, bus, clock }: LeadsDeps): (() => void) => {
   let cancel = () => {}
   let isOver = false
+  /** On their way out of the line, each with its body. */
+  let waiting = 0
+  const triedAtMs = new Map<string, number>()
 
+  /** The oldest first, but those that were tried a short while ago only where there are no others. */
+  const inTurn = (lanes: number) => {
+    const nowMs = clock.monotonicMs()
+    for (const [id, atMs] of triedAtMs) if (nowMs - atMs >= STEPS_BACK_MS) triedAtMs.delete(id)
+    const line = queue.forFallback(lanes + AHEAD)
+    const fresh = line.filter(({ id }) => !triedAtMs.has(id))
+    return fresh.length > 0 ? fresh : line
+  }
   const lead = async (lanes: number) => {
     const why = failure('unreachable', state.absenceWords(''))
-    for (const job of queue.forFallback(lanes)) {
+    for (const job of inTurn(lanes)) {
+      if (waiting >= lanes) return
       const caller = await callerOf(job)
-      if (isOver || caller === undefined || !aside.wants(caller, why)) return
-      void aside.fromLine(job.id, caller, why, true)
+      if (isOver) return
+      triedAtMs.set(job.id, clock.monotonicMs())
+      if (caller === undefined || !aside.wants(caller, why)) continue
+      waiting++
+      void aside.fromLine(job.id, caller, why, true).finally(() => waiting--)
     }
   }
   const look = () => {

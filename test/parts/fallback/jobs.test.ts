@@ -79,6 +79,14 @@ test('many of them one after the other, and one that nobody there can do waits o
   expect(laptop.asked.length).toBe(12)
 })
 
+test('jobs that nobody there can do keep none behind them from it', async () => {
+  const { laptop, foreman } = await start()
+  for (let i = 0; i < 3; i++) await submit(foreman, { fallback: 'auto', model: 'other' })
+  const { json } = await submit(foreman, { fallback: 'auto' })
+  expect(await show(foreman, json['job_id'], '?wait=20s')).toMatchObject({ state: 'done', served_by: 'fallback' })
+  expect(laptop.asked.length).toBe(1)
+})
+
 test('one that is cancelled while the fallback works on it is cancelled there', async () => {
   const { laptop, foreman } = await start()
   const begun = Promise.withResolvers<void>()
