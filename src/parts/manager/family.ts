@@ -36,6 +36,12 @@ export const familyOf = ({ processes, mark, record }: FamilyDeps): Family => {
   return { servers: all.filter(isServer), others: all.filter((one) => !isServer(one)) }
 }
 
+/** A program and its first words; options may hold a secret, and anybody may read the health. */
+const commandOf = ([program = '', ...words]: readonly string[]): string => {
+  const at = words.findIndex((word) => word.startsWith('-'))
+  return [program, ...words.slice(0, at < 0 ? 2 : Math.min(at, 2))].join(' ')
+}
+
 /** Who listens on the port of the target. */
 export const holderOf = (deps: FamilyDeps, port: number): Holder => {
   const { processes, mark, record } = deps
@@ -46,7 +52,7 @@ export const holderOf = (deps: FamilyDeps, port: number): Holder => {
   if (pid === null || found === null) return { kind: 'other', pid, words: '' }
   const isRecorded = livingOf(processes, record())?.pid === pid
   if (isRecorded || processes.hasVariable(pid, mark)) return { kind: 'ours', server: found }
-  return { kind: 'other', pid, words: processes.words(pid).join(' ') }
+  return { kind: 'other', pid, words: commandOf(processes.words(pid)) }
 }
 
 /** A sentence for a person. */

@@ -27,7 +27,7 @@ export const createOutputFile = (dataDir: string, name = 'ollama.log') => {
       truncateSync(path)
       fromBytes = 0
     },
-    /** The last line since it was opened last that is not about a request. */
+    /** The last line since it was opened last that is not about a request: with OLLAMA_DEBUG there are prompts in some, which are nobody's to read. */
     lastWords(): string {
       const size = sizeOf(path)
       if (size <= fromBytes) return ''
@@ -36,8 +36,12 @@ export const createOutputFile = (dataDir: string, name = 'ollama.log') => {
       try {
         const bytes = Buffer.alloc(size - from)
         const read = readSync(fd, bytes, 0, bytes.length, from)
-        const lines = bytes.toString('utf8', 0, read).split('\n')
-        const last = lines.findLast((line) => line.trim() !== '' && !line.startsWith('[GIN]'))
+        // What begins in the middle of a line may be of any kind.
+        const lines = bytes
+          .toString('utf8', 0, read)
+          .split('\n')
+          .slice(from > fromBytes ? 1 : 0)
+        const last = lines.findLast((line) => line.trim() !== '' && !/^\[GIN\]|\blevel=(DEBUG|TRACE)\b/.test(line))
         return (last ?? '').trim().slice(-WORDS_MAX)
       } finally {
         closeSync(fd)

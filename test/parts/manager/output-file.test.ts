@@ -20,6 +20,16 @@ test('it is cut while a child appends, and the child goes on', () => {
   closeSync(fd)
 })
 
+test('prompts, which Ollama writes when it is debugged, are no last words, however long', () => {
+  const output = createOutputFile(directory())
+  const fd = output.open()
+  writeSync(fd, 'time=1 level=ERROR msg="no memory"\ntime=2 level=DEBUG msg="chat request" prompt="my secret"\n')
+  expect(output.lastWords()).toBe('time=1 level=ERROR msg="no memory"')
+  writeSync(fd, `time=3 level=DEBUG msg="chat request" prompt="${'secret '.repeat(1_000)}"\n`)
+  expect(output.lastWords()).toBe('')
+  closeSync(fd)
+})
+
 test("a large one of before is set aside, and what an earlier one said is not this one's", () => {
   const place = directory()
   const output = createOutputFile(place)

@@ -115,10 +115,13 @@ describe('a family', () => {
     const all = [
       [one(10), 'ollama serve', true],
       [one(20), '/usr/bin/ollama serve', false],
+      [one(30), 'proxy run --token sesame', false],
     ] as const
     expect(holderOf(deps(invented(all)), 1)).toEqual({ kind: 'nobody' })
     expect(holderOf(deps(invented(all, 10)), 1)).toMatchObject({ kind: 'ours' })
     expect(holderOf(deps(invented(all, 20)), 1)).toEqual({ kind: 'other', pid: 20, words: '/usr/bin/ollama serve' })
+    // Options may hold a secret.
+    expect(holderOf(deps(invented(all, 30)), 1)).toEqual({ kind: 'other', pid: 30, words: 'proxy run' })
     expect(holderOf(deps({ ...invented(all), listener: () => ({ pid: null }) }), 1)).toMatchObject({
       kind: 'other',
       pid: null,
