@@ -156,7 +156,7 @@ export const compose = async (
   const ulid = monotonicFactory(createUnguessable())
   const newId = () => ulid(clock.now())
   const instance = newId()
-  const transfers = createTransfers()
+  const transfers = createTransfers(clock)
   const target = createTarget(config, instance, { clock, transfers })
   const bus = createBus({ failed: handlerFailed(log) })
   const alarms = createAlarms(bus.emit, clock)

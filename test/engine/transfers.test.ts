@@ -3,6 +3,7 @@ import { expect, test } from 'bun:test'
 import type { BodyRead, Reply } from '../../src/engine/ports.ts'
 import { createTransfers } from '../../src/engine/transfers.ts'
 import { createBench } from '../support/engine-bench.ts'
+import { createVirtualClock } from '../support/virtual-clock.ts'
 
 const answered = (reads: BodyRead[], complete: Uint8Array | null = null): Reply => ({
   kind: 'answered',
@@ -12,7 +13,8 @@ const answered = (reads: BodyRead[], complete: Uint8Array | null = null): Reply 
 })
 
 const pulling = async (reply: Reply | Error, path = '/api/pull') => {
-  const transfers = createTransfers()
+  const clock = createVirtualClock()
+  const transfers = createTransfers(clock)
   const client = transfers.counted({
     async send(_request: { readonly path: string }, _options: object): Promise<Reply> {
       if (reply instanceof Error) throw reply
@@ -22,7 +24,7 @@ const pulling = async (reply: Reply | Error, path = '/api/pull') => {
   const sent = client.send({ path }, {}).catch((error: unknown) => error)
   const atOnce = transfers.isTransferring()
   const got = (await sent) as Reply
-  return { atOnce, transfers, body: got.kind === 'answered' ? got.body : null }
+  return { atOnce, clock, transfers, body: got.kind === 'answered' ? got.body : null }
 }
 
 test('a pull is under way from its request to the end of its answer, a break or a cancel', async () => {
@@ -39,6 +41,20 @@ test('a pull is under way from its request to the end of its answer, a break or 
   const cancelled = await pulling(answered([chunk]))
   cancelled.body?.cancel()
   expect(cancelled.transfers.isTransferring()).toBe(false)
+})
+
+test('one that has not moved for half an hour is not waited for, until it moves again', async () => {
+  const chunk: BodyRead = { kind: 'chunk', bytes: new Uint8Array(1) }
+  const { transfers, clock, body } = await pulling(answered([chunk, chunk]))
+  await clock.advance(29 * 60_000)
+  expect(transfers.isTransferring()).toBe(true)
+  await body?.read()
+  await clock.advance(29 * 60_000)
+  expect(transfers.isTransferring()).toBe(true)
+  await clock.advance(60_000)
+  expect(transfers.isTransferring()).toBe(false)
+  await body?.read()
+  expect(transfers.isTransferring()).toBe(true)
 })
 
 test('nothing is under way after an answer that came whole, a refusal or a throw, nor for another path', async () => {

@@ -191,7 +191,7 @@ export const createBench = (options: BenchOptions = {}): Bench => {
       waiting: store.queue.counts,
       dataDir: dirname(store.path),
       environment: {},
-      transfers: createTransfers(),
+      transfers: createTransfers(clock),
       post: async () => ({ kind: 'failed', message: 'there is no network here', mayHaveArrived: false }),
       jobTimeoutMs: config.jobTimeoutMs,
       openTarget: options.openTarget ?? (() => ({ ...target, close: () => undefined })),
