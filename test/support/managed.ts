@@ -17,6 +17,7 @@ export interface World {
   next: 'lives' | 'dies' | Begun
   /** Its processes use the processor; null = they cannot be seen. */
   computes: boolean | null
+  isGpuBusy: boolean
   /** What else the target does. */
   script: (seen: Seen) => Plan | undefined
   /** It ends, as by a kill. */
@@ -87,7 +88,7 @@ export const createWorld = (options: WorldOptions = {}, origin = 'http://127.0.0
   const made = (ports: PartPorts<never>): Part => {
     const { isTransferring = ports.target.isTransferring } = options
     const target = { ...ports.target, origin, isTransferring }
-    part = createManager({ ...ports, settings, target }, { server })
+    part = createManager({ ...ports, settings, target }, { server, isGpuBusy: () => world.isGpuBusy })
     return part
   }
   const bench = createBench({ ...options, part: made })
@@ -107,6 +108,7 @@ export const createWorld = (options: WorldOptions = {}, origin = 'http://127.0.0
     hangs: false,
     next: 'lives',
     computes: true,
+    isGpuBusy: false,
     script: () => undefined,
     die() {
       isAlive = false

@@ -25,6 +25,8 @@ export interface HealthDeps {
   readonly inference: Pick<Inference, 'judge'>
   /** Processor time of server and runners in ticks of 10 ms; null = it cannot be seen. */
   readonly cpuTicks: () => number | null
+  /** A card of this machine computes, for whomever. */
+  readonly isGpuBusy: () => boolean
   readonly clock: Pick<Clock, 'monotonicMs' | 'after'>
 }
 
@@ -163,7 +165,8 @@ export class Health {
     const ticks = this.#deps.cpuTicks()
     const before = this.#seenTicks
     this.#seenTicks = ticks
-    const isStill = ticks !== null && before !== null && ticks >= before && ticks - before < STILL_TICKS
+    const usesNoCpu = ticks !== null && before !== null && ticks >= before && ticks - before < STILL_TICKS
+    const isStill = usesNoCpu && !this.#deps.isGpuBusy()
     if (silentMs >= SILENT_MS && isStill)
       this.#failed(`a job has been silent for ${Math.round(silentMs / 1_000)} s and no process of Ollama computes`)
     else if (silentMs >= SILENT_MS && ticks !== null) this.#good('healthy', 'a job runs in silence, and is computed')

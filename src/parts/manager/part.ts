@@ -21,6 +21,7 @@ export interface Given {
   readonly processes?: Processes
   readonly limits?: LadderLimits
   readonly server?: Server
+  readonly isGpuBusy?: () => boolean
 }
 
 const idle: Part = { start: () => undefined, stop: async () => undefined }
@@ -96,7 +97,8 @@ export const createManager = (ports: ManagerPorts, given: Given = {}): Part => {
   const server = given.server ?? serverOn({ platform, processes }, ports)
   const isNear = isLoopback(new URL(target.origin).hostname)
   const inference = new Inference({ target, clock, isNear })
-  const health = new Health({ target, quiet, inference, cpuTicks: () => server.cpuTicks(), clock })
+  const isGpuBusy = given.isGpuBusy ?? (() => resources?.isGpuBusy() ?? false)
+  const health = new Health({ target, quiet, inference, cpuTicks: () => server.cpuTicks(), isGpuBusy, clock })
   const told = createTold(ports)
   const keeper = new Keeper({
     server,

@@ -138,6 +138,18 @@ test('a job that is silent beside processes that compute nothing hangs, and come
   expect(world.bench.eventsOf('job_failed')).toEqual([])
 })
 
+test('a prompt that a card reads without any processor time is not hung, however long it is silent', async () => {
+  world = createWorld()
+  world.script = ({ isWork }) => (isWork ? { kind: 'hang' } : undefined)
+  world.computes = false
+  world.isGpuBusy = true
+  await world.bench.submit('a')
+  await world.bench.clock.advance(20 * MINUTE)
+  expect(world.starts.length).toBe(1)
+  world.isGpuBusy = false
+  await world.bench.until(() => world.starts.length === 2, 5 * MINUTE, 1_000)
+})
+
 test('adopted without a command: away while it fails its judgements, back when it passes one, never restarted', async () => {
   world = createWorld({ manage: 'adopt' })
   world.next = { kind: 'missing', words: 'nobody may restart it' }

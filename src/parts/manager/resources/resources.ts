@@ -11,6 +11,8 @@ import { type Usage, usageOf } from './usage.ts'
 
 export const LOOK_EVERY_MS = 10_000
 const MIB = 1024 ** 2
+// What a card that only shows a picture stays under.
+const GPU_BUSY_PERCENT = 5
 
 export interface ResourcesDeps {
   readonly ports: Pick<ManagerPorts, 'alarm' | 'happened' | 'clock' | 'notice' | 'target'>
@@ -68,6 +70,7 @@ export const createResources = ({ ports, processes, pid, gpus, limitBytes }: Res
       await Promise.all([loop.stop(), gpus.stop()])
     },
     facts,
+    isGpuBusy: () => cards.some(({ utilizationPercent }) => (utilizationPercent ?? 0) >= GPU_BUSY_PERCENT),
     metrics: (): readonly Reading[] => [
       ...gauge('foreman_ollama_memory_bytes', 'Memory of Ollama and its runners', usage?.treeBytes),
       ...gauge(
