@@ -188,7 +188,8 @@ export class CallerIntake implements Intake {
     const end = () => void this.#end(jobId, caller, { why: { kind: 'expired' }, reason })
     if (leftMs > 0) this.#wait(jobId, caller, leftMs)
     else if (isHelped === false) end()
-    else void isHelped.then((helped) => helped || end())
+    // One that came back in this very moment serves it.
+    else void isHelped.then((helped) => helped || state.view.reachable || end())
   }
 
   #rest(jobId: string, { patience }: Caller): void {

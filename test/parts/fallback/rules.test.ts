@@ -128,6 +128,33 @@ test('a caller that leaves or expires in a lane ends its call there', async () =
   expect(store.rows().map(({ state }) => state)).toEqual(['cancelled', 'failed'])
 })
 
+test('a target that is back in the very moment in which a caller is led away at the end of its patience serves it', async () => {
+  let asked = () => {}
+  // Asked for when the caller is looked at for the last time.
+  const fallbackModels = {
+    models: new Map(),
+    get rest() {
+      queueMicrotask(asked)
+      return { kind: 'same' as const }
+    },
+  }
+  const { clock, target, call, until, engine, worked } = start({
+    config: { pollIntervalMs: 600_000, unreachableDeadlineMs: 60_000 },
+    fallback: { fallbackAfterMs: 60_000, fallbackModels },
+  })
+  await clock.advance(1_000)
+  target.awake = false
+  engine.state.unreached('gone')
+  const result = call('a')
+  await clock.advance(30_000)
+  asked = () => {
+    target.awake = true
+    engine.state.reached()
+  }
+  await until(() => result.isOver, 60_000, 10)
+  expect([result.status, worked()]).toEqual([200, 0])
+})
+
 test('three transport faults of the target in a row: calls go to the fallback first, until a poll after 30 s is good', async () => {
   const { clock, target, call, noticed } = start({ config: { pollIntervalMs: 10_000 } })
   await clock.advance(1_000)
