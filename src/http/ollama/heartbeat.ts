@@ -10,7 +10,8 @@ import { eventHeaders } from '../refuse.ts'
 export interface HeartbeatDeps {
   readonly clock: Pick<Clock, 'after'>
   readonly call: Call
-  readonly jobId: string
+  /** Null while it has none. */
+  readonly jobId: () => string | null
   readonly everyMs: number
   /** Where the call stands at this moment. */
   readonly place: () => Place
@@ -62,12 +63,15 @@ const beatOf = ({ call: { route, stream }, place }: HeartbeatDeps): Uint8Array =
 }
 
 /** Whatever can be said before the answer is known; how long it waited cannot. */
-const headOf = ({ call, jobId, place }: HeartbeatDeps): [string, string][] => [
-  ['Content-Type', contentTypeOf(call)],
-  ...eventHeaders(call.route.flavour, call.stream),
-  ['X-Foreman-Job-Id', jobId],
-  ...known(place()).map(([name, value]): [string, string] => [headerNames[name] ?? name, value]),
-]
+const headOf = ({ call, jobId, place }: HeartbeatDeps): [string, string][] => {
+  const id = jobId()
+  return [
+    ['Content-Type', contentTypeOf(call)],
+    ...eventHeaders(call.route.flavour, call.stream),
+    ...(id === null ? [] : [['X-Foreman-Job-Id', id] as [string, string]]),
+    ...known(place()).map(([name, value]): [string, string] => [headerNames[name] ?? name, value]),
+  ]
+}
 
 /** As much of a reader as is used here. */
 interface Source {

@@ -33,20 +33,21 @@ export const wayOf = (
 
 export interface Lead {
   readonly deadlineMs: number | null
-  /** Null: the target is not to be asked. */
-  readonly toTarget: (() => Promise<void>) | null
+  /** Null: the target is not to be asked. Called with what is left of the deadline. */
+  readonly toTarget: ((leftMs: number | null) => Promise<void>) | null
 }
 
 /** Leads a caller past the target, and if nobody there can help and it may be asked, to it. */
 export const leadPast = async (
-  { aside }: Pick<Engine, 'aside'>,
+  { engine: { aside }, clock }: { readonly engine: Pick<Engine, 'aside'>; readonly clock: Pick<Clock, 'monotonicMs'> },
   caller: SyncCaller,
   { deadlineMs, toTarget }: Lead,
 ): Promise<void> => {
   const why = toTarget === null ? null : failure('unreachable')
   if (await aside.serve(caller, why, deadlineMs)) return
   if (toTarget === null) caller.fail(failure('fallback_unable'), null, false)
-  else await toTarget()
+  // The deadline is that of the whole call.
+  else await toTarget(deadlineMs && Math.max(0, deadlineMs - (clock.monotonicMs() - caller.arrivedAtMs)))
 }
 
 /** For a call beside the queue; undefined while there is nobody but the target. */

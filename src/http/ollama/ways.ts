@@ -118,19 +118,27 @@ export const queue = async (
   })
   caller.onFinished(timer.timed)
   const deadlineMs = preferredWaitMs(request.headers.get('prefer')) ?? (deps.syncDeadlineMs || null)
-  const admit = async () => {
+  const admit = async (leftMs = deadlineMs) => {
     caller.jobId = jobId
-    const admitted = await engine.intake.admit(jobId, caller, deadlineMs)
+    const admitted = await engine.intake.admit(jobId, caller, leftMs)
     if (admitted.kind === 'refused') caller.fail(admitted.failure, null, false)
     else if (!engine.state.view.reachable) engine.poller.hurry()
   }
   if (way === 'target') await admit()
-  else void leadPast(engine, caller, { deadlineMs, toTarget: way === 'rescuer-only' ? null : admit })
+  else void leadPast(deps, caller, { deadlineMs, toTarget: way === 'rescuer-only' ? null : admit })
   if (client !== null) {
     passage.holdUntil(caller.answered)
     const left = () => client.abort()
     const place = () => deps.placeOf(jobId)
-    return withHeartbeat(caller.answered, { clock, call, jobId, everyMs, place, left, opened: timer.streaming })
+    return withHeartbeat(caller.answered, {
+      clock,
+      call,
+      jobId: () => caller.jobId,
+      everyMs,
+      place,
+      left,
+      opened: timer.streaming,
+    })
   }
   const response = await caller.answered
   if (caller.committed) timer.streaming()

@@ -1,10 +1,13 @@
 /** While the target is away its callers are answered by the fallback, to the byte as if they had asked it themselves. */
 import { afterEach, expect, test } from 'bun:test'
+import type { SyncCaller } from '../../../src/http/ollama/answer.ts'
+import { leadPast } from '../../../src/http/ollama/stand-in.ts'
 import { type Simulator, startSimulator } from '../../../src/simulator/simulator.ts'
 import { type EchoServer, startEchoServer } from '../../support/echo-server.ts'
 import { figure } from '../../support/figures.ts'
 import { type RunningForeman, runForeman } from '../../support/foreman.ts'
 import { freePort } from '../../support/stand-in.ts'
+import { createVirtualClock } from '../../support/virtual-clock.ts'
 
 const stops: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -154,6 +157,28 @@ test('compressed bytes are never sent by another name than is said, not even whe
   const same = await send('small')
   expect([same.headers.get('x-foreman-served-by'), fallback.asked.length]).toEqual(['fallback', 1])
   expect(fallback.asked[0]?.headers.get('cookie')).toBeNull()
+})
+
+test('a call without a job names none, not even where its answer begins with a sign of life', async () => {
+  const fallback = startFallback()
+  const goOn = Promise.withResolvers<void>()
+  fallback.says = () => goOn.promise.then(() => Response.json({ model: 'tiny', done: true }))
+  const { url } = await start(nowhere(), { FOREMAN_FALLBACK_URL: fallback.url })
+  const response = await chat(url, { stream: false }, { 'X-Foreman-Fallback': 'only', 'X-Foreman-Heartbeat': '1s' })
+  expect([response.status, response.headers.get('x-foreman-job-id')]).toEqual([200, null])
+  goOn.resolve()
+  expect(await response.json()).toEqual({ model: 'tiny', done: true })
+})
+
+test('what was tried elsewhere first has what is left of its deadline at the target', async () => {
+  const clock = createVirtualClock()
+  const caller = { arrivedAtMs: clock.monotonicMs() } as SyncCaller
+  const left: (number | null)[] = []
+  const aside = { serve: () => clock.advance(7_000).then(() => false) } as never
+  const toTarget = async (leftMs: number | null) => void left.push(leftMs)
+  await leadPast({ engine: { aside }, clock }, caller, { deadlineMs: 10_000, toTarget })
+  await leadPast({ engine: { aside }, clock }, caller, { deadlineMs: null, toTarget })
+  expect(left).toEqual([3_000, null])
 })
 
 test('embeddings that go past the queue are answered too', async () => {
