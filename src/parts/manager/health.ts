@@ -94,7 +94,11 @@ export class Health {
     this.#failures = 0
     this.#completedAtMs = Number.NEGATIVE_INFINITY
     this.#seenTicks = null
-    this.#report = { verdict: 'unknown', reason: 'it was started just now', latencyMs: null }
+    this.#report = {
+      verdict: 'unknown',
+      reason: 'nothing was seen of it since it was begun or taken up',
+      latencyMs: null,
+    }
     this.#healthySinceMs = this.#deps.clock.monotonicMs()
     this.#lookedAtMs = this.#healthySinceMs
   }

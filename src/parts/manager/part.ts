@@ -111,7 +111,7 @@ export const createManager = (ports: ManagerPorts, given: Given = {}): Part => {
     failed: (error) => notice('error', 'manager_failed', { error }),
   })
   relieve(ports)
-  const joined = { server, keeper, health, told }
+  const joined = { server, keeper, health, told, isReachable: () => target.view().reachable }
   // A server that is given is nowhere on this machine.
   const resources = isNear && given.server === undefined ? resourcesOf(ports, { platform, processes, server }) : null
   let ends: readonly (() => void)[] = []

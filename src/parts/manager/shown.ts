@@ -11,26 +11,31 @@ export interface Joined {
   readonly keeper: Keeper
   readonly health: Health
   readonly told: Told
+  /** Whether the target answered foreman's own last look. */
+  readonly isReachable: () => boolean
 }
 
-export const readingsOf = ({ keeper, health, told }: Joined): readonly Reading[] => [
+const isRunning = ({ keeper, health, isReachable }: Joined): boolean =>
+  keeper.standing.kind === 'running' && !health.isDown && isReachable()
+
+export const readingsOf = (joined: Joined): readonly Reading[] => [
   {
     name: 'foreman_ollama_restarts_total',
     help: 'Tries to restart the managed Ollama',
     type: 'counter',
-    samples: [{ value: told.count }],
+    samples: [{ value: joined.told.count }],
   },
   {
     name: 'foreman_ollama_probes_total',
     help: 'Questions asked to see whether Ollama does its work',
     type: 'counter',
-    samples: [{ value: health.report.inferences }],
+    samples: [{ value: joined.health.report.inferences }],
   },
   {
     name: 'foreman_ollama_running',
     help: '1 while the managed Ollama runs and passes its judgements',
     type: 'gauge',
-    samples: [{ value: keeper.standing.kind === 'running' && !health.isDown ? 1 : 0 }],
+    samples: [{ value: isRunning(joined) ? 1 : 0 }],
   },
 ]
 
@@ -59,13 +64,15 @@ export const statusOf = (mode: string, { server, keeper, health, told }: Joined)
 }
 
 /** Its judgements with their reasons, for GET /status. */
-export const factsOf = ({ keeper, health, told }: Joined): Readonly<Record<string, Fact>> => {
+export const factsOf = (joined: Joined): Readonly<Record<string, Fact>> => {
+  const { keeper, health, told } = joined
   const { standing } = keeper
   const { verdict, reason, latencyMs } = health.report
   const words = 'words' in standing ? standing.words : null
   const last = told.lastRestart
   return {
-    ollama_running: { value: standing.kind === 'running' && !health.isDown, reason: words },
+    // Where only the target's answer is missing, the reason is foreman's own.
+    ollama_running: { value: isRunning(joined), ...(words !== null && { reason: words }) },
     health: { value: verdict, reason },
     latency_ms: { value: latencyMs === null ? null : Math.round(latencyMs) },
     restarts: { value: told.count, reason: last && `the last: ${last.cause}, because ${last.evidence}` },

@@ -169,6 +169,16 @@ test('adopted without a command: away while it fails its judgements, back when i
   expect(world.starts.length).toBe(1)
 })
 
+test('adopted and not there from the beginning: GET /status does not say that it runs', async () => {
+  world = createWorld({ manage: 'adopt' })
+  world.bench.target.awake = false
+  await world.bench.clock.advance(10_000)
+  expect(world.part().facts?.()).toMatchObject({ ollama_running: { value: false }, health: { value: 'unknown' } })
+  world.bench.target.awake = true
+  await world.bench.clock.advance(MINUTE)
+  expect(world.part().facts?.()).toMatchObject({ ollama_running: { value: true } })
+})
+
 test('a machine that sleeps is not down: nothing is restarted, however long', async () => {
   world = createWorld({ manage: 'adopt' }, 'http://gpu-box:11434')
   await world.bench.submit('a')
