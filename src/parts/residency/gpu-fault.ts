@@ -14,14 +14,26 @@ interface FaultPorts extends Pick<PartPorts<never>, 'clock' | 'notice' | 'target
   readonly loadTimeoutMs: number
   /** The model has been loaded anew, and is what /api/ps says now; true when it is as it should be. */
   readonly isWell: (canonicalModel: string) => boolean
+  /** Raises for what is on the CPU now. */
+  readonly look: () => void
 }
 
 const TRY_FIRST_MS = 60_000
+// Whoever waited for it is next, and says how long it stays.
+const KEEP_SECONDS = 300
 // One that has been well for so long begins anew.
 const WELL_MS = 3_600_000
 
 /** Nothing is wrong. */
-export const createGpuFault = ({ clock, notice, target, numCtxOf, loadTimeoutMs, isWell }: FaultPorts): GpuFault => {
+export const createGpuFault = ({
+  clock,
+  notice,
+  target,
+  numCtxOf,
+  loadTimeoutMs,
+  isWell,
+  look,
+}: FaultPorts): GpuFault => {
   const halt = new AbortController()
   let down: { readonly model: string; readonly words: string } | null = null
   let cancel = () => {}
@@ -32,7 +44,7 @@ export const createGpuFault = ({ clock, notice, target, numCtxOf, loadTimeoutMs,
     const late = new AbortController()
     const cancelLate = clock.after(loadTimeoutMs, () => late.abort())
     await target.unload(model, halt.signal)
-    const wish = { model, numCtx: numCtxOf(model), keepAlive: -1 }
+    const wish = { model, numCtx: numCtxOf(model), keepAlive: KEEP_SECONDS }
     const loaded = await target.load(wish, AbortSignal.any([halt.signal, late.signal]))
     cancelLate()
     return loaded === 'loaded'
@@ -42,13 +54,17 @@ export const createGpuFault = ({ clock, notice, target, numCtxOf, loadTimeoutMs,
     if (down === null || halt.signal.aborted) return
     const { model, words } = down
     tries++
-    const isLoaded = await reload(model)
+    const { inventory } = target.view()
+    const isGone = inventory.size > 0 && !inventory.has(model)
+    const isLoaded = isGone || (await reload(model))
     if (halt.signal.aborted) return
     const hasWorked = isLoaded && isWell(model)
     notice(hasWorked ? 'info' : 'warn', 'gpu_retried', { model: displayNameOf(model), tries, has_worked: hasWorked })
     if (!hasWorked) return later()
     down = null
     endedAtMs = clock.monotonicMs()
+    // Another model may have lost it too.
+    look()
     // Somebody else may have a reason of his own by now.
     if (target.view().down === words) target.declareDown(null)
   }

@@ -13,6 +13,8 @@ export interface GpuWatch {
   done(model: string, usage: Usage): void
   /** It has been loaded anew: its speed is judged anew. */
   forgive(canonicalModel: string): void
+  /** It is installed no longer. */
+  forget(canonicalModel: string): void
   /** The models that have lost it, each with a sentence. */
   lost(): ReadonlyMap<string, string>
   told(): unknown
@@ -22,7 +24,7 @@ export interface GpuWatch {
 interface GpuPorts extends Pick<PartPorts<never>, 'notice' | 'alarm'> {
   /** A model that is wholly on the CPU when it is first seen has lost it too. */
   readonly isRequired: boolean
-  /** A model has lost it, for the sake of this sentence. */
+  /** A model has lost it, for the sake of this sentence; called again for as long as it is seen so. */
   readonly onLost: (canonicalModel: string, words: string) => void
 }
 
@@ -46,7 +48,8 @@ export const createGpuWatch = ({ notice, alarm, isRequired, onLost }: GpuPorts):
   let losses = 0
 
   const lose = (model: string, by: 'memory' | 'speed', words: string, fields: object) => {
-    if (lost.has(model)) return
+    const known = lost.get(model)
+    if (known !== undefined) return onLost(model, known.words)
     lost.set(model, { by, words })
     losses++
     const name = displayNameOf(model)
@@ -54,8 +57,8 @@ export const createGpuWatch = ({ notice, alarm, isRequired, onLost }: GpuPorts):
     alarm(`gpu_lost ${name}`, words)
     onLost(model, words)
   }
-  const regain = (model: string, by: 'memory' | 'speed') => {
-    if (lost.get(model)?.by !== by) return
+  const regain = (model: string, by: 'memory' | 'speed' | undefined) => {
+    if (by === undefined || lost.get(model)?.by !== by) return
     lost.delete(model)
     notice('info', 'gpu_back', { model: displayNameOf(model) })
     alarm(`gpu_lost ${displayNameOf(model)}`, null)
@@ -98,6 +101,7 @@ export const createGpuWatch = ({ notice, alarm, isRequired, onLost }: GpuPorts):
       speeds.forgive(model)
       regain(model, 'speed')
     },
+    forget: (model) => regain(model, lost.get(model)?.by),
     lost: () => new Map([...lost].map(([model, { words }]) => [model, words])),
     told: () => (lost.size === 0 ? undefined : [...lost.values()].map(({ words }) => words)),
     metrics: () => [

@@ -28,7 +28,10 @@ const createGpu = (ports: PartPorts<ResidencySettings>, numCtxOf: (model: string
   const { settings, target, bus } = ports
   const look = () => {
     const { residents, loadedKeys } = target.residency()
+    const { inventory } = target.view()
     watch.seen(residents, loadedKeys)
+    if (inventory.size === 0) return
+    for (const model of watch.lost().keys()) if (!inventory.has(model)) watch.forget(model)
   }
   const isWell = (model: string) => {
     watch.forgive(model)
@@ -36,7 +39,7 @@ const createGpu = (ports: PartPorts<ResidencySettings>, numCtxOf: (model: string
     return !watch.lost().has(model)
   }
   const fault = settings.requireGpu
-    ? createGpuFault({ ...ports, numCtxOf, isWell, loadTimeoutMs: settings.loadTimeoutMs })
+    ? createGpuFault({ ...ports, numCtxOf, isWell, look, loadTimeoutMs: settings.loadTimeoutMs })
     : null
   const onLost = (model: string, words: string) => fault?.raise(model, words)
   const watch = createGpuWatch({ ...ports, isRequired: settings.requireGpu, onLost })

@@ -96,3 +96,27 @@ test('with FOREMAN_REQUIRE_GPU the target is down, jobs keep their attempt, and 
     `${tries} tries, 0 attempts spent, back ${Math.round(backMs / 1_000)} s after the GPU`,
   )
 })
+
+test('with FOREMAN_REQUIRE_GPU two models on the CPU are both waited for, and one that is removed is not waited for any more', async () => {
+  bench = createResidencyBench({ requireGpu: true })
+  const shares: Record<string, number> = { 'm-a': 1, 'm-b': 1 }
+  bench.target.shown = (name) => onGpu(shares[name.replace(/:latest$/, '')] ?? 1)()
+  bench.target.modelSlots = 2
+  for (const model of ['m-a', 'm-b']) {
+    const call = bench.call(`good ${model}`, { model })
+    await bench.until(() => call.isOver)
+  }
+  await bench.clock.advance(30_000)
+  Object.assign(shares, { 'm-a': 0, 'm-b': 0 })
+  await bench.until(isDown, 31_000)
+  await bench.clock.advance(1_000)
+  const [first] = bench.noticed('gpu_lost').map(({ model }) => String(model).replace(/:latest$/, ''))
+  const other = first === 'm-a' ? 'm-b' : 'm-a'
+  shares[String(first)] = 1
+  await bench.until(() => bench.noticed('gpu_retried').some(({ has_worked }) => has_worked === true), 660_000)
+  expect([isDown(), bench.engine.state.view.down]).toEqual([true, expect.stringContaining(other)])
+  bench.target.installed = bench.target.installed.filter((name) => !name.startsWith(other))
+  bench.target.evict(other)
+  await bench.until(() => !isDown(), 1_300_000)
+  expect(alarms().at(-1)).toEqual([`gpu_lost ${other}:latest`, 'resolved'])
+})
