@@ -48,7 +48,7 @@ describe('the way to the target', () => {
       'engine/post.ts',
       'engine/probe.ts',
       'engine/self.ts',
-      'engine/upkeep.ts',
+      'engine/unload.ts',
     ])
     expect(naming(/AbortSignal\.timeout/)).not.toContain('ollama/exchange.ts')
   })

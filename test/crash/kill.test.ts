@@ -39,8 +39,15 @@ interface Lane {
   readonly startsMs: number[]
   readonly secondsMs: number[]
   readonly jobs: string[]
-  readonly calls: CallEnd[]
+  readonly calls: Timed[]
+  readonly killsMs: number[]
 }
+
+/** A call's end, and when its client had it. */
+type Timed = CallEnd & { readonly atMs: number }
+
+// Rows of calls are committed every 10 ms (ADR 0025); the client reads its answer a little later, and a busy machine turns late.
+const NOTED_MS = 100
 
 /** Asks again and again until the daemon is gone. */
 const keepAsking = async (lane: Lane, url: string, over: AbortSignal): Promise<void> => {
@@ -50,7 +57,7 @@ const keepAsking = async (lane: Lane, url: string, over: AbortSignal): Promise<v
       stream: lane.dice.chance(0.5),
     }
     const end = await chat(url, body)
-    lane.calls.push(end)
+    lane.calls.push({ ...end, atMs: performance.now() })
     if (end.kind === 'cut') return
   }
 }
@@ -78,6 +85,7 @@ const loadUntilKilled = async (lane: Lane, daemon: Daemon, number: number): Prom
   // The random moment itself, not a wait for something.
   await Bun.sleep(dice.random() * KILL_AFTER_MAX_MS)
   daemon.kill('SIGKILL')
+  lane.killsMs.push(performance.now())
   over.abort()
   await Promise.all(clients)
 }
@@ -117,8 +125,13 @@ const nothingLost = (lane: Lane, remains: Remains) => {
     Object.keys(remains.counts).filter((key) => !/^(async\/done|sync\/(done|failed|cancelled))$/.test(key)),
   ).toEqual([])
   expect(lane.jobs.filter((id) => remains.ids.get(id) !== 'async/done')).toEqual([])
-  const answered = lane.calls.flatMap((end) => (end.kind === 'answered' && end.jobId !== null ? [end.jobId] : []))
-  expect(answered.filter((id) => !remains.ids.has(id))).toEqual([])
+  // Of calls nothing is acknowledged: the rows of the last moment before a kill may be missing, and no others.
+  const isLast = ({ atMs }: Timed) => lane.killsMs.some((killedMs) => Math.abs(killedMs - atMs) < NOTED_MS)
+  const missing = lane.calls.filter(
+    (end) => end.kind === 'answered' && end.jobId !== null && !remains.ids.has(end.jobId),
+  )
+  expect(missing.filter((end) => !isLast(end))).toEqual([])
+  expect(missing.length).toBeLessThanOrEqual(CLIENTS * lane.killsMs.length)
 }
 
 test(`${KILLS} kill -9 at random moments lose nothing, do nothing twice and recover at once`, async () => {
@@ -142,6 +155,7 @@ test(`${KILLS} kill -9 at random moments lose nothing, do nothing twice and reco
         secondsMs: [],
         jobs: [],
         calls: [],
+        killsMs: [],
       }
       return { ...lane, directory }
     }),

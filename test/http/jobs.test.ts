@@ -63,7 +63,7 @@ describe('submitting', () => {
     const job = await jobs.finished(await jobs.submit(chat('[[n=3]]')))
     expect(Object.keys(job)).toEqual(
       [
-        'job_id id model state attempt max_attempts deferrals error result artifacts state_webhook_url webhook position eta_seconds',
+        'job_id id model state attempt max_attempts deferrals served_by served_model relief error result artifacts state_webhook_url webhook position eta_seconds',
         'created_at updated_at started_at completed_at usage',
       ]
         .join(' ')
@@ -75,6 +75,9 @@ describe('submitting', () => {
       attempt: 1,
       max_attempts: 3,
       deferrals: 0,
+      served_by: 'target',
+      served_model: 'tiny',
+      relief: null,
       error: null,
       state_webhook_url: null,
       webhook: null,
