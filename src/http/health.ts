@@ -19,6 +19,8 @@ export interface HealthDeps {
   readonly isInPlace: () => boolean
   /** What the wall clock showed at a time of `clock`. */
   readonly wallAt: (ms: number) => number
+  /** A token is asked for elsewhere: what the parts have to say is not for everybody. */
+  readonly isGuarded: boolean
   /** What the parts have to say, by part. */
   readonly partStatus: () => Readonly<Record<string, unknown>>
   /** What a person should know of. */
@@ -121,6 +123,9 @@ export const healthNow = async (deps: HealthDeps) => {
   return healthOf(deps)
 }
 
+/** For those who have shown no token: evidence, names and addresses of the parts stand in /status. */
+const withoutParts = ({ parts: _, alarms: __, ...health }: Awaited<ReturnType<typeof healthNow>>) => health
+
 /** The three health routes; none needs a token. */
 export const healthRoutes = (deps: HealthDeps) => {
   const { instance, engine } = deps
@@ -154,7 +159,7 @@ export const healthRoutes = (deps: HealthDeps) => {
         detail: { summary: 'Should I get work?', tags: ['health'] },
       },
     )
-    .get('/healthz', () => healthNow(deps), {
+    .get('/healthz', async () => (deps.isGuarded ? withoutParts(await healthNow(deps)) : healthNow(deps)), {
       response: { 200: healthSchema },
       detail: { summary: 'What is going on?', tags: ['health'] },
     })

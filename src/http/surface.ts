@@ -115,6 +115,7 @@ export const createSurface = (deps: SurfaceDeps) => {
       counts: deps.counts,
       partStatus: deps.partStatus,
       alarms: deps.alarms,
+      isGuarded: config.token !== null || config.tokens.length > 0,
     },
     status: deps.status,
     jobs: {

@@ -63,6 +63,8 @@ test('one document: figures, judgements with their reasons, the last error, and 
 test('it is behind the token, and foreman status brings it', async () => {
   await start({ FOREMAN_TOKEN: 'sesame' })
   expect((await fetch(`${foreman.url}/status`)).status).toBe(401)
+  const health = (await (await fetch(`${foreman.url}/healthz`)).json()) as object
+  expect(Object.keys(health).filter((name) => name === 'parts' || name === 'alarms')).toEqual([])
   const io = createIo({ FOREMAN_URL: foreman.url, FOREMAN_TOKEN: 'sesame' })
   expect(await runCommandLine(['status', '--why'], io)).toBe(0)
   expect(io.out()).toContain('ollama holds 9 GiB of memory')
