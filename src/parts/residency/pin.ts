@@ -24,6 +24,8 @@ export interface Pin {
 export interface PinTold {
   readonly model: string
   readonly loaded: boolean
+  /** Said only where it is not. */
+  readonly installed?: false
   readonly given_up?: string
   readonly failures?: number
 }
@@ -32,7 +34,8 @@ export interface PinTold {
 export const pinsInWords = (pins: readonly PinTold[]): string => {
   const missing = pins.filter(({ loaded }) => !loaded)
   if (missing.length === 0) return 'all are loaded'
-  const why = missing.map(({ model, given_up, failures }) => {
+  const why = missing.map(({ model, installed, given_up, failures }) => {
+    if (installed === false) return `${model} is not installed`
     if (given_up !== undefined) return `${model} is not loaded: ${given_up}`
     return failures === undefined ? `${model} is not loaded` : `${model} is not loaded, ${failures} loads of it failed`
   })

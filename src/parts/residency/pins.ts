@@ -72,6 +72,7 @@ class PinKeeper implements Pins {
     return this.#ports.pins.map((pin) => ({
       model: pin.name,
       loaded: this.#isLoaded(pin),
+      ...(!this.#isInstalled(pin) && { installed: false as const }),
       ...(pin.isGivenUp && { given_up: 'it pushes out a pin that stands before it' }),
       ...(pin.failures > 0 && { failures: pin.failures }),
     }))
@@ -96,6 +97,12 @@ class PinKeeper implements Pins {
 
   #isLoaded({ canonical }: Pin): boolean {
     return this.#ports.target.residency().residents.some((resident) => resident.canonical === canonical)
+  }
+
+  /** Nobody knows before the first poll. */
+  #isInstalled({ canonical }: Pin): boolean {
+    const { inventory } = this.#ports.target.view()
+    return inventory.size === 0 || inventory.has(canonical)
   }
 
   /** A target that comes back may have been given more room. */
@@ -134,12 +141,8 @@ class PinKeeper implements Pins {
     const { pins, target, clock } = this.#ports
     const nowMs = clock.monotonicMs()
     const { residents, loadedKeys } = target.residency()
-    const { inventory } = target.view()
     const isDue = (pin: Pin) =>
-      !pin.isGivenUp &&
-      !this.#justLoaded.has(pin) &&
-      nowMs >= pin.notBeforeMs &&
-      (inventory.size === 0 || inventory.has(pin.canonical))
+      !pin.isGivenUp && !this.#justLoaded.has(pin) && nowMs >= pin.notBeforeMs && this.#isInstalled(pin)
     return pins.find((pin) => isDue(pin) && !isInPlace(pin, residents, loadedKeys, clock.now())) ?? null
   }
 

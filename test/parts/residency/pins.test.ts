@@ -35,9 +35,9 @@ test('GET /status has each pin, and why one is not loaded', async () => {
     pins: {
       value: [
         { model: 'pin', loaded: true },
-        { model: 'never', loaded: false },
+        { model: 'never', loaded: false, installed: false },
       ],
-      reason: 'never is not loaded',
+      reason: 'never is not installed',
     },
   })
   await bench.close()
