@@ -159,6 +159,17 @@ test('compressed bytes are never sent by another name than is said, not even whe
   expect(fallback.asked[0]?.headers.get('cookie')).toBeNull()
 })
 
+test('a path that foreman does not know is not asked of the target either where nothing but the fallback is wanted', async () => {
+  const [fallback, target] = [startFallback(), startFallback()]
+  for (const server of [fallback, target]) server.says = () => Response.json({ tokens: [1, 2] })
+  const { url } = await start(target.url, { FOREMAN_FALLBACK_URL: fallback.url, FOREMAN_FALLBACK_MODELS: 'tiny=same' })
+  const tokens = (model: string) => post(url, '/api/tokenize', { model, text: 'x' }, { 'X-Foreman-Fallback': 'only' })
+  const only = await tokens('tiny')
+  expect([only.status, only.headers.get('x-foreman-served-by')]).toEqual([200, 'fallback'])
+  expect((await tokens('other')).status).toBe(404)
+  expect([fallback.asked.length, target.asked.length]).toEqual([1, 0])
+})
+
 test('a call without a job names none, not even where its answer begins with a sign of life', async () => {
   const fallback = startFallback()
   const goOn = Promise.withResolvers<void>()
