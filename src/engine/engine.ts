@@ -90,7 +90,7 @@ const heartOf = (
 export const createEngine = (deps: EngineDeps): Engine => {
   const { config, queue, target, clock, bus, board } = deps
   const { emit } = bus
-  const work = createWork(deps)
+  const work = createWork(deps, (draft) => admission.shape(draft))
   const { state, callers, rescuers, roster, quiet, dispatcher, nudge, intake, pace, hangs } = work
   const isBusy = () => roster.seats.length > 0
   // What never answered at all is not busy, and a job that waits for it hinders nobody from being told.

@@ -184,6 +184,8 @@ export class AsyncJobs implements Jobs {
     const { call, body } = admission.shape(request)
     const { model, residencyKey } = call
     const jobId = this.#deps.newId()
+    // What may be done elsewhere is kept as it was sent: the policies of the target are put on it when the target gets it.
+    const isElsewhere = request.fallback === 'auto' && rescuers.allows(client)
     const job = {
       id: jobId,
       kind: 'async' as const,
@@ -191,10 +193,10 @@ export class AsyncJobs implements Jobs {
       model,
       residencyKey,
       maxAttempts,
-      request: body,
+      request: isElsewhere ? request.body : body,
       webhookUrl,
       webhookStates,
-      ...(request.fallback === 'auto' && rescuers.allows(client) && { fallback: 'auto' as const }),
+      ...(isElsewhere && { fallback: 'auto' as const }),
       ...(idempotency !== null && { idempotency }),
     }
     const outcome = await queue.submit(job, clock.now())

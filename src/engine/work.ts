@@ -3,6 +3,7 @@ import type { Clock, Random } from '../domain/clock.ts'
 import type { ActiveJob } from '../domain/job/job.ts'
 import type { KeepAlivePolicy } from '../domain/wire/keep-alive.ts'
 import { createAbilities } from './abilities.ts'
+import type { AdmissionDesk } from './admission.ts'
 import { Aside, type AsideDeps } from './aside.ts'
 import type { Board } from './board.ts'
 import type { Bus } from './bus.ts'
@@ -57,13 +58,16 @@ export interface EngineDeps {
 }
 
 /** Who is answered for a job: the client that waits, or whoever collects what an async one is answered. */
-const callerOf = ({ queue, board, clock }: EngineDeps, callers: Callers) => {
+const callerOf = ({ queue, board, clock }: EngineDeps, callers: Callers, shape: AdmissionDesk['shape']) => {
   const collectorOf = async (job: ActiveJob): Promise<Caller | undefined> => {
     const body = await queue.requestBody(job.seq)
     if (body === null) return undefined
     const onChunk = (bytes: Uint8Array) => board.post(job.id, { kind: 'chunk', bytes })
     const fallback = job.fallback ?? 'never'
-    return createCollector({ endpoint: job.endpoint, body, arrivedAtMs: clock.monotonicMs(), fallback, onChunk })
+    const arrivedAtMs = clock.monotonicMs()
+    const collector = await createCollector({ endpoint: job.endpoint, body, arrivedAtMs, fallback, onChunk })
+    if (collector === undefined || fallback !== 'auto') return collector
+    return { ...collector, ...shape(collector), bodyAsSent: body }
   }
   return (job: ActiveJob) => (job.kind === 'sync' ? callers.get(job.id) : collectorOf(job))
 }
@@ -84,7 +88,7 @@ const createAsideOf = (
 }
 
 /** Builds the dispatcher and what it runs on. */
-export const createWork = (deps: EngineDeps) => {
+export const createWork = (deps: EngineDeps, shape: AdmissionDesk['shape']) => {
   const { config, queue, target, clock, random, bus } = deps
   const { emit } = bus
   const state = createTargetState({ emit, clock, origin: target.origin })
@@ -114,7 +118,7 @@ export const createWork = (deps: EngineDeps) => {
     withdrawn: (jobId: string, reason: Order['reason']) => intake.withdrawn(jobId, reason),
     targetWorks: stopwatches.rest,
   }
-  const caller = callerOf(deps, callers)
+  const caller = callerOf(deps, callers, shape)
   const aside = createAsideOf({ ...ends, rescuers }, () => dispatcher.nudge())
   const dispatcher = new Dispatcher({
     ...ends,

@@ -62,6 +62,8 @@ test('a job that may is done by the fallback, state by state, and its webhook sa
   ])
   expect(laptop.asked.map(({ body }) => JSON.parse(body).model)).toEqual(['small'])
   expect(laptop.asked[0]?.body).not.toContain('fallback')
+  // What is put on a job for the target's sake stays there.
+  expect(laptop.asked[0]?.body).not.toContain('keep_alive')
   for (const other of [waits, never])
     expect(await show(foreman, other.json['job_id'])).toMatchObject({ state: 'queued', served_by: null })
   expect(foreman.lines.find((line) => line.includes('"job_done"'))).toContain('"served_by":"fallback"')
